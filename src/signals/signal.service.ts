@@ -1,0 +1,111 @@
+import type { Viewer } from '../auth/viewer.ts';
+import {
+  type CallLog,
+  LogUnavailable,
+  type SignalDraft,
+  type SignalOutcome,
+  type SignalRefusal,
+} from '../call-log/call-log.ts';
+import type { Feeds } from '../call-log/feeds.ts';
+import { type Rejection, type RejectionCode, reject } from '../errors.ts';
+import type { SendSignalInput, SignalService, Turn } from '../graphql/services.ts';
+import { isCallId } from '../ids.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import { validateSignal } from './validate-signal.ts';
+
+/**
+ * The way of a signal: is it valid (pure), append (one step, which checks the seats), hand it to the
+ * streams of this instance. No SQL, unless the log says no or is not there.
+ */
+
+export interface SignalServiceDeps {
+  readonly log: CallLog;
+  readonly feeds: Feeds;
+  readonly metrics: Metrics;
+  /** Makes the call's log from the database; false where the call is over or is none. */
+  readonly createLog: (callId: string) => Promise<boolean>;
+  /** What the viewer is told who has no seat, from the database. */
+  readonly whyNoSeat: (callId: string, userId: string) => Promise<Rejection | null>;
+  readonly now: () => number;
+}
+
+/** What a client is told to wait while signals can't be carried, milliseconds. */
+const RETRY_AFTER_OUTAGE = 500;
+const LARGEST_CLIENT_SEQ = Number.MAX_SAFE_INTEGER;
+
+const CODES: Record<Exclude<SignalRefusal, 'NO_SEAT' | 'ABSENT'>, [RejectionCode, string?]> = {
+  STALE_SESSION: ['STALE_SESSION'],
+  NO_RECIPIENT: ['RECIPIENT_NOT_IN_CALL'],
+  AMBIGUOUS: ['INVALID_SIGNAL', 'input.to: name the recipient; more than one other is in the call.'],
+  TOO_OLD: [
+    'INVALID_SIGNAL',
+    'input.clientSeq: is far below those already taken; count on from the highest.',
+  ],
+};
+
+export function createSignalService(deps: SignalServiceDeps): SignalService {
+  const { log, feeds, metrics, now } = deps;
+
+  /** Null where the signal can't be carried now. */
+  async function append(callId: string, draft: SignalDraft): Promise<SignalOutcome | null> {
+    const feed = feeds.get(callId);
+    if (log.health() === 'down') return feed ? feed.appendLocally(draft, now()) : null;
+    const outcome = await log.appendSignal(callId, draft);
+    if (outcome.outcome === 'appended') feed?.offer(outcome.entry);
+    return outcome;
+  }
+
+  async function send(viewer: Viewer, input: SendSignalInput, turn: Turn | null) {
+    const checked = validateSignal(input.signal);
+    metrics.candidatesChecked(checked.valid, checked.invalid);
+    if ('problem' in checked) return reject('INVALID_SIGNAL', `input.${checked.problem}`);
+    const problem = checkEnvelope(viewer, input);
+    if (problem) return problem;
+    if (!isCallId(input.callId)) return reject('CALL_NOT_FOUND');
+    const { callId, sessionId, to, toJoinSeq, clientSeq } = input;
+    const draft = { from: viewer.userId, sessionId, to, toJoinSeq, clientSeq, signal: checked.signal };
+    if (turn?.ready) await turn.ready;
+    const appending = append(callId, draft);
+    // The append is issued: the next signal of this session can't overtake it any more.
+    turn?.done();
+    let outcome = await appending;
+    if (outcome?.outcome === 'refused' && outcome.why === 'ABSENT' && (await deps.createLog(callId))) {
+      outcome = await append(callId, draft);
+    }
+    if (!outcome) return reject('SIGNALING_UNAVAILABLE', undefined, RETRY_AFTER_OUTAGE);
+    if (outcome.outcome === 'duplicate') return { at: outcome.at, duplicate: true };
+    if (outcome.outcome === 'appended') {
+      metrics.signalTaken(checked.signal.__typename);
+      return { at: outcome.entry.at, duplicate: false };
+    }
+    if (outcome.why === 'NO_SEAT' || outcome.why === 'ABSENT') {
+      // With a seat after all: it was given while this was on its way.
+      return (await deps.whyNoSeat(callId, viewer.userId)) ?? reject('NOT_IN_CALL');
+    }
+    return reject(...CODES[outcome.why]);
+  }
+
+  return {
+    async sendSignal(viewer, input, turn) {
+      try {
+        const answer = await send(viewer, input, turn);
+        return 'code' in answer ? { rejection: answer } : answer;
+      } catch (error) {
+        if (!(error instanceof LogUnavailable)) throw error;
+        return { rejection: reject('SIGNALING_UNAVAILABLE', undefined, RETRY_AFTER_OUTAGE) };
+      } finally {
+        turn?.done();
+      }
+    },
+  };
+}
+
+function checkEnvelope(viewer: Viewer, input: SendSignalInput): Rejection | null {
+  const { clientSeq, to, toJoinSeq } = input;
+  if (!Number.isInteger(clientSeq) || clientSeq < 1 || clientSeq > LARGEST_CLIENT_SEQ) {
+    return reject('INVALID_SIGNAL', 'input.clientSeq: count from 1.');
+  }
+  if (to === viewer.userId) return reject('INVALID_SIGNAL', 'input.to: is yourself.');
+  if (to === null && toJoinSeq !== null) return reject('INVALID_SIGNAL', 'input.toJoinSeq: goes with `to`.');
+  return null;
+}
