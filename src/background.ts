@@ -1,0 +1,43 @@
+/**
+ * Work that has to come about although nobody waits for it: tried again, with growing pauses, until it is
+ * done. If this process dies before, deadlines in the database are the backstop.
+ */
+
+const FIRST_PAUSE = 250;
+const LONGEST_PAUSE = 5_000;
+
+export class Background {
+  readonly #onError: (what: string, error: unknown) => void;
+  readonly #running = new Set<Promise<void>>();
+  #closing = false;
+
+  constructor(onError: (what: string, error: unknown) => void) {
+    this.#onError = onError;
+  }
+
+  untilDone = (what: string, work: () => Promise<void>, onFailure?: () => void): void => {
+    const run = this.#run(what, work, onFailure);
+    this.#running.add(run);
+    void run.finally(() => this.#running.delete(run));
+  };
+
+  async #run(what: string, work: () => Promise<void>, onFailure?: () => void): Promise<void> {
+    for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+      try {
+        return await work();
+      } catch (error) {
+        onFailure?.();
+        this.#onError(what, error);
+        if (this.#closing) return;
+        await new Promise<void>((resolve) => setTimeout(resolve, pause * (0.5 + Math.random() / 2)).unref());
+      }
+    }
+  }
+
+  /** Waits for what is under way; a failure from now on is the last. */
+  async close(timeoutMs: number): Promise<void> {
+    this.#closing = true;
+    const deadline = new Promise<void>((resolve) => setTimeout(resolve, timeoutMs).unref());
+    await Promise.race([Promise.all(this.#running), deadline]);
+  }
+}

@@ -1,0 +1,361 @@
+import type { CallEvent } from '../graphql/services.ts';
+import {
+  type CallLog,
+  CLIENT_SEQ_WINDOW,
+  type Entry,
+  LogUnavailable,
+  type Position,
+  type SeatHolder,
+  type SignalDraft,
+  type SignalOutcome,
+  type StateRecord,
+} from './call-log.ts';
+import { encodeCursor } from './cursor.ts';
+
+/**
+ * One call on this instance: the newest entries of its log, in order and without a gap, for the streams
+ * that are open here. Entries come from Pub/Sub and, sooner, from this instance's own appends; whichever
+ * comes second is dropped by its number, and a number that is missing is read from the log.
+ *
+ * While the log is out of reach the feed goes on by itself, with places of an epoch of its own: signals
+ * between seats that are connected here, and changes of state as the database tells them.
+ */
+
+/** What a stream finds in a feed. */
+export type FeedItem =
+  | { readonly kind: 'entry'; readonly entry: Entry; readonly events: readonly CallEvent[] }
+  /** `place`: the last one before it, which it repeats. */
+  | { readonly kind: 'degraded'; readonly place: Position }
+  | { readonly kind: 'restored'; readonly place: Position; readonly recovered: boolean }
+  | { readonly kind: 'hole'; readonly place: Position };
+
+/** A stream, as its feed knows it. */
+export interface FeedReader {
+  readonly userId: string;
+  readonly joinSeq: number;
+  /** The index of the item that it takes next; infinite while it reads the log instead. */
+  readonly index: number;
+  /** There is a new item. */
+  wake(): void;
+  /** It fell behind by more than the feed keeps. */
+  fellBehind(): void;
+}
+
+/** Items kept for streams that are behind; a stream further behind is closed and resumes. */
+export const FEED_LENGTH = 256;
+/** How long an entry may wait for the one before it until the log is read, milliseconds. */
+const GAP_PATIENCE = 100;
+/** Entries read from the log at once. */
+export const READ_PAGE = 64;
+/** Marks the places of the feed's own epoch; the log's tokens never begin with it. */
+const LOCAL_MARK = '~';
+
+/** Whether a place is of a feed's own epoch, and not of the log. */
+export function isLocal(place: Position): boolean {
+  return place.token.startsWith(LOCAL_MARK);
+}
+
+type Mode = 'starting' | 'live' | 'local' | 'closed';
+
+export class CallFeed {
+  readonly callId: string;
+  readonly #log: CallLog;
+  readonly #readers = new Set<FeedReader>();
+  #mode: Mode = 'starting';
+  /** The newest entry of the log that is in the feed, or that it started after. */
+  #logPosition: Position = { seq: 0, token: '' };
+  /** The newest place given out: the log's, or the local epoch's. */
+  #lastPlace: Position = { seq: 0, token: '' };
+  #items: FeedItem[] = [];
+  /** Index of the first of `#items`. */
+  #first = 0;
+  /** Entries that came before the one that precedes them. */
+  readonly #early = new Map<number, Entry>();
+  #gapTimer: NodeJS.Timeout | undefined;
+  #seats = new Map<string, SeatHolder>();
+  #version = 0;
+  /** clientSeqs taken in the local epoch, by session. */
+  readonly #takenLocally = new Map<string, number[]>();
+  #work: Promise<void> = Promise.resolve();
+
+  readonly #onError: (error: unknown) => void;
+
+  constructor(callId: string, log: CallLog, onError: (error: unknown) => void) {
+    this.callId = callId;
+    this.#log = log;
+    this.#onError = onError;
+  }
+
+  get mode(): Mode {
+    return this.#mode;
+  }
+  get version(): number {
+    return this.#version;
+  }
+  /** The newest place of the log that the feed has, for a replay to read up to. */
+  get logPosition(): Position {
+    return this.#logPosition;
+  }
+  get lastPlace(): Position {
+    return this.#lastPlace;
+  }
+  /** Index of the item that comes next. */
+  get end(): number {
+    return this.#first + this.#items.length;
+  }
+
+  /** From the log's head on. Whatever was offered before waits for it. */
+  startAt(head: Position & { version: number; seats: ReadonlyMap<string, SeatHolder> }): void {
+    this.#logPosition = { seq: head.seq, token: head.token };
+    this.#lastPlace = this.#logPosition;
+    this.#version = head.version;
+    this.#seats = new Map(head.seats);
+    this.#mode = 'live';
+    this.#drain();
+  }
+
+  /** With the log out of reach from the start: from what the database knows. */
+  startLocally(version: number, seats: ReadonlyMap<string, SeatHolder>): void {
+    this.#version = version;
+    this.#seats = new Map(seats);
+    this.#lastPlace = { seq: 0, token: LOCAL_MARK };
+    this.#mode = 'local';
+  }
+
+  addReader(reader: FeedReader): void {
+    this.#readers.add(reader);
+  }
+  removeReader(reader: FeedReader): void {
+    this.#readers.delete(reader);
+  }
+  get readers(): ReadonlySet<FeedReader> {
+    return this.#readers;
+  }
+
+  /** Undefined where the item is not there yet, null where it is there no more. */
+  item(index: number): FeedItem | undefined | null {
+    return index < this.#first ? null : this.#items[index - this.#first];
+  }
+
+  /** The index after the entry with this place; -1 where the feed does not have it. */
+  indexAfter(place: Position): number {
+    for (let i = this.#items.length - 1; i >= 0; i--) {
+      const item = this.#items[i];
+      if (item?.kind !== 'entry') continue;
+      if (item.entry.seq === place.seq && item.entry.token === place.token) return this.#first + i + 1;
+    }
+    return -1;
+  }
+
+  /** An entry of the log, from Pub/Sub or from an append of this instance. */
+  offer(entry: Entry): void {
+    if (this.#mode === 'closed' || entry.seq <= this.#logPosition.seq) return;
+    if (this.#mode === 'live' && entry.seq === this.#logPosition.seq + 1) {
+      this.#take(entry);
+      if (this.#early.size > 0) this.#drain();
+      return;
+    }
+    if (this.#early.size < FEED_LENGTH) this.#early.set(entry.seq, entry);
+    if (this.#mode === 'live') this.#waitForGap();
+  }
+
+  #drain(): void {
+    for (;;) {
+      const entry = this.#early.get(this.#logPosition.seq + 1);
+      if (!entry) break;
+      this.#early.delete(entry.seq);
+      this.#take(entry);
+    }
+    for (const seq of this.#early.keys()) if (seq <= this.#logPosition.seq) this.#early.delete(seq);
+    if (this.#early.size > 0) this.#waitForGap();
+    else {
+      clearTimeout(this.#gapTimer);
+      this.#gapTimer = undefined;
+    }
+  }
+
+  #take(entry: Entry): void {
+    this.#logPosition = { seq: entry.seq, token: entry.token };
+    this.#push(entry);
+  }
+
+  #push(entry: Entry): void {
+    this.#lastPlace = { seq: entry.seq, token: entry.token };
+    if (entry.kind === 'state') this.#learn(entry.state);
+    this.#add({ kind: 'entry', entry, events: eventsOf(this.callId, entry) });
+  }
+
+  #learn(state: StateRecord): void {
+    if (state.version <= this.#version) return;
+    this.#version = state.version;
+    for (const [userId, holder] of Object.entries(state.seats)) {
+      if (holder) this.#seats.set(userId, holder);
+      else this.#seats.delete(userId);
+    }
+  }
+
+  #add(item: FeedItem): void {
+    this.#items.push(item);
+    if (this.#items.length > FEED_LENGTH) {
+      this.#items.shift();
+      this.#first++;
+    }
+    for (const reader of this.#readers) {
+      if (reader.index < this.#first) reader.fellBehind();
+      else reader.wake();
+    }
+  }
+
+  // --- gaps ---
+
+  /** The missing entry is on its way, or was lost with a connection: then the log has it. */
+  #waitForGap(): void {
+    this.#gapTimer ??= setTimeout(() => {
+      this.#gapTimer = undefined;
+      if (this.#mode === 'live') void this.#later(() => this.#catchUp());
+    }, GAP_PATIENCE);
+  }
+
+  /** One after another; never rejects. */
+  #later(work: () => Promise<unknown>): Promise<void> {
+    this.#work = this.#work.then(async () => {
+      if (this.#mode === 'closed') return;
+      try {
+        await work();
+      } catch (error) {
+        // That the log is out of reach its health says, and mends.
+        if (!(error instanceof LogUnavailable)) this.#onError(error);
+        if (this.#mode === 'live' && this.#early.size > 0) this.#waitForGap();
+      }
+    });
+    return this.#work;
+  }
+
+  /** Reads what is missing. False where the log does not continue what the feed has: a hole. */
+  async #catchUp(): Promise<boolean> {
+    for (;;) {
+      const from = this.#logPosition;
+      const page = await this.#log.read(this.callId, from.seq, READ_PAGE);
+      if (this.isClosed()) return true;
+      const own = page[0];
+      if (own?.seq !== from.seq || own.token !== from.token) return this.#startOver();
+      for (const entry of page.slice(1)) {
+        if (entry.seq === this.#logPosition.seq + 1) this.#take(entry);
+      }
+      if (this.#mode === 'live') this.#drain();
+      if (page.length < READ_PAGE) return true;
+    }
+  }
+
+  /** The log is another one now, or no longer reaches back: from its head on, and every stream is told. */
+  async #startOver(): Promise<false> {
+    const head = await this.#log.head(this.callId);
+    if (this.isClosed()) return false;
+    if (head) {
+      this.#logPosition = { seq: head.seq, token: head.token };
+      this.#lastPlace = this.#logPosition;
+      this.#version = Math.max(this.#version, head.version);
+      this.#seats = new Map(head.seats);
+    }
+    if (this.#mode === 'live') {
+      this.#add({ kind: 'hole', place: this.#lastPlace });
+      this.#drain();
+    }
+    return false;
+  }
+
+  isClosed(): boolean {
+    return this.#mode === 'closed';
+  }
+
+  // --- while the log is out of reach ---
+
+  degrade(): void {
+    if (this.#mode !== 'live') return;
+    this.#mode = 'local';
+    this.#add({ kind: 'degraded', place: this.#lastPlace });
+  }
+
+  /** The log is back. `createLog`: makes it anew where it was lost; false where the call is over. */
+  restore(createLog: () => Promise<boolean>): Promise<void> {
+    return this.#later(async () => {
+      if (this.#mode !== 'local') return;
+      const head = await this.#log.head(this.callId);
+      if (!head && !(await createLog())) return;
+      const recovered = await this.#catchUp();
+      if (this.#mode !== 'local') return;
+      this.#mode = 'live';
+      this.#takenLocally.clear();
+      this.#lastPlace = this.#logPosition;
+      this.#add({ kind: 'restored', place: this.#logPosition, recovered });
+      this.#drain();
+    });
+  }
+
+  /** A change of state as the database tells it, while the log does not. */
+  applyState(state: StateRecord): void {
+    if (this.#mode !== 'local' || state.version <= this.#version) return;
+    this.#push({ ...this.#localPlace(), at: state.at, kind: 'state', state });
+  }
+
+  /** As the log does it, and only for seats that are connected here; null where one of them is not. */
+  appendLocally(draft: SignalDraft, now: number): SignalOutcome | null {
+    const sender = this.#seats.get(draft.from);
+    if (!sender) return { outcome: 'refused', why: 'NO_SEAT' };
+    if (sender.sessionId !== draft.sessionId) return { outcome: 'refused', why: 'STALE_SESSION' };
+    const others = [...this.#seats].filter(([userId]) => userId !== draft.from);
+    const recipient = draft.to === null ? null : this.#seats.get(draft.to);
+    const wrongTenure = draft.toJoinSeq !== null && recipient?.joinSeq !== draft.toJoinSeq;
+    if (others.length === 0 || recipient === undefined || (recipient && wrongTenure)) {
+      return { outcome: 'refused', why: 'NO_RECIPIENT' };
+    }
+    if (draft.to === null && others.length > 1 && draft.signal.__typename !== 'Renegotiate') {
+      return { outcome: 'refused', why: 'AMBIGUOUS' };
+    }
+    const wanted = draft.to === null ? others : others.filter(([userId]) => userId === draft.to);
+    if (!wanted.every(([userId, { joinSeq }]) => this.#isConnectedHere(userId, joinSeq))) return null;
+    const taken = this.#takenLocally.get(draft.sessionId) ?? [];
+    if (taken.includes(draft.clientSeq)) return { outcome: 'duplicate', at: now };
+    this.#takenLocally.set(draft.sessionId, [...taken.slice(1 - CLIENT_SEQ_WINDOW), draft.clientSeq]);
+    const entry = {
+      ...this.#localPlace(),
+      at: now,
+      kind: 'signal' as const,
+      signal: {
+        from: draft.from,
+        fromJoinSeq: sender.joinSeq,
+        to: draft.to,
+        toJoinSeq: recipient?.joinSeq ?? null,
+        signal: draft.signal,
+      },
+    };
+    this.#push(entry);
+    return { outcome: 'appended', entry };
+  }
+
+  #isConnectedHere(userId: string, joinSeq: number): boolean {
+    for (const reader of this.#readers) {
+      if (reader.userId === userId && reader.joinSeq === joinSeq) return true;
+    }
+    return false;
+  }
+
+  #localPlace(): Position {
+    return { seq: this.#lastPlace.seq + 1, token: `${LOCAL_MARK}${crypto.randomUUID().slice(0, 8)}` };
+  }
+
+  close(): void {
+    this.#mode = 'closed';
+    clearTimeout(this.#gapTimer);
+    this.#early.clear();
+  }
+}
+
+/** An entry as participants see it; made once for all streams of the instance. */
+export function eventsOf(callId: string, entry: Entry): readonly CallEvent[] {
+  if (entry.kind === 'origin') return [];
+  const place = { cursor: encodeCursor(entry), callId, at: entry.at };
+  if (entry.kind === 'state') return entry.state.events.map((event) => ({ ...event, ...place }));
+  const { from, fromJoinSeq, to, signal } = entry.signal;
+  return [{ __typename: 'SignalReceived', ...place, from, fromJoinSeq, to, signal }];
+}

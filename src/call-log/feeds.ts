@@ -1,0 +1,164 @@
+import { TIMINGS } from '../config.ts';
+import { type CallLog, LogUnavailable, type SeatHolder, type StateRecord } from './call-log.ts';
+import { CallFeed } from './feed.ts';
+
+/** The calls that have a stream on this instance, each with one subscription of its channel. */
+
+export interface FeedSources {
+  /** Makes the call's log from the database; false where the call is over. */
+  createLog(callId: string): Promise<boolean>;
+  /** The seats of now and their version, from the database. */
+  seats(callId: string): Promise<{ version: number; seats: ReadonlyMap<string, SeatHolder> }>;
+  /** Changes of state after a version, from the database. */
+  statesAfter(callId: string, version: number): Promise<readonly StateRecord[]>;
+  onError(error: unknown): void;
+}
+
+interface Held {
+  readonly feed: CallFeed;
+  started: Promise<void> | null;
+  undo: (() => Promise<void>) | null;
+  holders: number;
+}
+
+export class Feeds {
+  readonly #log: CallLog;
+  readonly #sources: FeedSources;
+  readonly #held = new Map<string, Held>();
+  readonly #stopListening: () => void;
+  #poll: NodeJS.Timeout | undefined;
+  #polling = false;
+
+  constructor(log: CallLog, sources: FeedSources) {
+    this.#log = log;
+    this.#sources = sources;
+    this.#stopListening = log.onHealth((health) => {
+      if (health === 'down') this.#degrade();
+      else this.#restore();
+    });
+  }
+
+  get size(): number {
+    return this.#held.size;
+  }
+
+  get(callId: string): CallFeed | undefined {
+    return this.#held.get(callId)?.feed;
+  }
+
+  all(): Iterable<CallFeed> {
+    return [...this.#held.values()].map((held) => held.feed);
+  }
+
+  /** The call's feed, started; give it back with `release`, also where this rejects it is given back. */
+  async acquire(callId: string): Promise<CallFeed> {
+    let held = this.#held.get(callId);
+    if (!held) {
+      const feed = new CallFeed(callId, this.#log, this.#sources.onError);
+      held = { feed, started: null, undo: null, holders: 0 };
+      this.#held.set(callId, held);
+      held.started = this.#start(held);
+    }
+    held.holders++;
+    try {
+      await held.started;
+      return held.feed;
+    } catch (error) {
+      this.release(held.feed);
+      throw error;
+    }
+  }
+
+  release(feed: CallFeed): void {
+    const held = this.#held.get(feed.callId);
+    if (held?.feed !== feed || --held.holders > 0) return;
+    this.#held.delete(feed.callId);
+    feed.close();
+    // `undo` never rejects; where the start is still under way, it undoes itself when it sees the close.
+    void held.undo?.();
+  }
+
+  /** Subscribe, wait for the confirmation, then read the head: nothing can fall between the two. */
+  async #start(held: Held): Promise<void> {
+    const { feed } = held;
+    if (this.#log.health() === 'down') return this.#startLocally(feed);
+    try {
+      const undo = await this.#log.subscribe(feed.callId, (entry) => feed.offer(entry));
+      held.undo = undo;
+      if (feed.isClosed()) return void undo();
+      let head = await this.#log.head(feed.callId);
+      if (!head && (await this.#sources.createLog(feed.callId))) head = await this.#log.head(feed.callId);
+      if (feed.isClosed()) return;
+      if (head) feed.startAt(head);
+      else return this.#startLocally(feed);
+      if ((this.#log.health() as string) === 'down') this.#degrade();
+    } catch (error) {
+      if (!(error instanceof LogUnavailable)) throw error;
+      await this.#startLocally(feed);
+    }
+  }
+
+  async #startLocally(feed: CallFeed): Promise<void> {
+    const { version, seats } = await this.#sources.seats(feed.callId);
+    if (feed.mode !== 'starting') return;
+    feed.startLocally(version, seats);
+    if (this.#log.health() === 'up') void this.#restoreOne(feed);
+    else this.#degrade();
+  }
+
+  #degrade(): void {
+    for (const { feed } of this.#held.values()) feed.degrade();
+    this.#poll ??= setInterval(() => void this.pollStates(), TIMINGS.statePollMs);
+  }
+
+  #restore(): void {
+    clearInterval(this.#poll);
+    this.#poll = undefined;
+    for (const { feed } of this.#held.values()) void this.#restoreOne(feed);
+  }
+
+  async #restoreOne(feed: CallFeed): Promise<void> {
+    const held = this.#held.get(feed.callId);
+    if (held?.feed !== feed) return;
+    try {
+      if (!held.undo) {
+        const undo = await this.#log.subscribe(feed.callId, (entry) => feed.offer(entry));
+        held.undo = undo;
+        if (feed.isClosed()) return void undo();
+      }
+      await feed.restore(() => this.#sources.createLog(feed.callId));
+    } catch (error) {
+      if (!(error instanceof LogUnavailable)) this.#sources.onError(error);
+    }
+    // Out of reach again before it was done, or the database was: the next turn of the clock.
+    if (feed.mode === 'local' && this.#log.health() === 'up') {
+      setTimeout(() => void this.#restoreOne(feed), TIMINGS.statePollMs).unref();
+    }
+  }
+
+  /** While the log is out of reach, changes of state come through the database. */
+  async pollStates(): Promise<void> {
+    if (this.#polling) return;
+    this.#polling = true;
+    try {
+      for (const feed of this.all()) {
+        if (feed.mode !== 'local') continue;
+        for (const state of await this.#sources.statesAfter(feed.callId, feed.version))
+          feed.applyState(state);
+      }
+    } catch (error) {
+      this.#sources.onError(error);
+    } finally {
+      this.#polling = false;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#stopListening();
+    clearInterval(this.#poll);
+    const all = [...this.#held.values()];
+    this.#held.clear();
+    for (const { feed } of all) feed.close();
+    await Promise.all(all.map((held) => held.undo?.()));
+  }
+}

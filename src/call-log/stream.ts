@@ -1,0 +1,297 @@
+import type { CallView } from '../calls/call-view.ts';
+import { CLOSE, CodedError } from '../errors.ts';
+import type { CallEvent, SocketLink } from '../graphql/services.ts';
+import { type CallLog, type Entry, LogUnavailable, type Position } from './call-log.ts';
+import { encodeCursor } from './cursor.ts';
+import { type CallFeed, eventsOf, type FeedItem, type FeedReader, isLocal, READ_PAGE } from './feed.ts';
+
+/**
+ * One participant's callEvents: a snapshot, what followed the cursor, then live. It is pulled: nothing is
+ * queued for it but the feed's own items, which all streams of the call share. It reads the log in pages
+ * as the socket drains, and goes live in the moment in which it has all that the feed has.
+ */
+
+/** Unsent bytes on a socket at which its stream counts as too slow. */
+export const UNSENT_LIMIT = 1_048_576;
+
+export interface StreamSeat {
+  readonly userId: string;
+  readonly sessionId: string;
+  readonly joinSeq: number;
+}
+
+export interface StreamDeps {
+  readonly log: CallLog;
+  readonly feed: CallFeed;
+  readonly socket: SocketLink;
+  /** The call as the database has it now, and the database's time. */
+  snapshot(): Promise<{ call: CallView; now: number }>;
+  /** Once, whichever way the stream ended. `seatGone`: the seat was lost before the stream was. */
+  onClose(seatGone: boolean): void;
+}
+
+/** How often a snapshot that could not be read is tried again, milliseconds. */
+const SNAPSHOT_RETRY = 500;
+
+export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader {
+  readonly userId: string;
+  readonly joinSeq: number;
+  readonly #sessionId: string;
+  readonly #deps: StreamDeps;
+  /** Events that are ready to be taken; of one item, or of one page of the log. */
+  #ready: CallEvent[] = [];
+  #taken = 0;
+  /** The place up to which the log has been replayed; null once the stream is live. */
+  #replayed: Position | null = null;
+  /** Entries of the log up to this number are not for the stream, or were told already. */
+  #told = 0;
+  #next = 0;
+  /** Changes of state up to this version are known to the client. */
+  #version = 0;
+  #finished = false;
+  #closed = false;
+  #seatGone = false;
+  #wake: (() => void) | null = null;
+
+  private constructor(seat: StreamSeat, deps: StreamDeps) {
+    this.userId = seat.userId;
+    this.joinSeq = seat.joinSeq;
+    this.#sessionId = seat.sessionId;
+    this.#deps = deps;
+  }
+
+  /**
+   * `since`: where the seat began, null where the log does not know. `after`: the client's cursor. From
+   * the later of the two where the log still has that very entry, else from now with `recovered: false`.
+   */
+  static async open(
+    seat: StreamSeat,
+    since: Position | null,
+    after: Position | null,
+    deps: StreamDeps,
+  ): Promise<CallStream> {
+    const stream = new CallStream(seat, deps);
+    const { feed, log } = deps;
+    const from = since && after && after.seq < since.seq ? since : (after ?? since);
+    const proven = from !== null && (await isThere(feed, log, from));
+    const { call, now } = await deps.snapshot();
+    // No await from here on: the feed does not move between the look at it and the start from it.
+    if (proven) stream.#continueFrom(from);
+    else stream.#goLive(feed.end);
+    const place = proven ? from : feed.lastPlace;
+    stream.#tell(call, now, encodeCursor(place), proven);
+    if (feed.mode === 'local') stream.#ready.push(degraded(feed.callId, feed.lastPlace, now));
+    feed.addReader(stream);
+    return stream;
+  }
+
+  get index(): number {
+    return this.#replayed ? Number.POSITIVE_INFINITY : this.#next;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<CallEvent, undefined>> {
+    while (!this.#closed) {
+      const event = this.#ready[this.#taken];
+      if (event) {
+        this.#taken++;
+        if (this.#deps.socket.unsentBytes() > UNSENT_LIMIT) this.fellBehind();
+        return { value: event, done: false };
+      }
+      if (this.#finished) break;
+      this.#ready = [];
+      this.#taken = 0;
+      await this.#fill();
+    }
+    this.#close();
+    return { value: undefined, done: true };
+  }
+
+  async return(): Promise<IteratorResult<CallEvent, undefined>> {
+    this.#close();
+    return { value: undefined, done: true };
+  }
+
+  async throw(error: unknown): Promise<IteratorResult<CallEvent, undefined>> {
+    this.#close();
+    throw error;
+  }
+
+  wake(): void {
+    const wake = this.#wake;
+    this.#wake = null;
+    wake?.();
+  }
+
+  /** The socket is told to come back with its cursor; nobody waits for it. */
+  fellBehind(): void {
+    if (this.#closed) return;
+    this.#deps.socket.close(CLOSE.TOO_SLOW);
+    this.#close();
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#deps.feed.removeReader(this);
+    this.wake();
+    this.#deps.onClose(this.#seatGone);
+  }
+
+  // --- where events come from ---
+
+  async #fill(): Promise<void> {
+    if (this.#replayed) return this.#replay(this.#replayed);
+    const item = this.#deps.feed.item(this.#next);
+    if (item === null) return this.fellBehind();
+    if (item === undefined) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      return;
+    }
+    this.#next++;
+    await this.#takeItem(item);
+  }
+
+  async #replay(from: Position): Promise<void> {
+    const { feed, log } = this.#deps;
+    let page: Entry[];
+    try {
+      page = await log.read(feed.callId, from.seq, READ_PAGE);
+    } catch (error) {
+      if (!(error instanceof LogUnavailable)) throw error;
+      return this.#startOver();
+    }
+    const own = page[0];
+    const goesOn = own?.seq === from.seq && own.token === from.token && page.length > 1;
+    if (!goesOn) return this.#startOver();
+    for (const entry of page.slice(1)) this.#takeEntry(entry, eventsOf(feed.callId, entry));
+    this.#continueFrom(page.at(-1) as Entry);
+  }
+
+  /** Live as soon as the feed has what follows; until then from the log. */
+  #continueFrom({ seq, token }: Position): void {
+    const { feed } = this.#deps;
+    const index = feed.indexAfter({ seq, token });
+    if (index >= 0) this.#goLive(index);
+    else if (seq < feed.logPosition.seq) this.#replayed = { seq, token };
+    else {
+      // The log was quicker than the feed: what the feed gets of it yet has been told.
+      this.#told = seq;
+      this.#goLive(feed.end);
+    }
+  }
+
+  #goLive(index: number): void {
+    this.#next = index;
+    this.#replayed = null;
+  }
+
+  async #takeItem(item: FeedItem): Promise<void> {
+    const { feed } = this.#deps;
+    if (item.kind === 'entry') return this.#takeEntry(item.entry, item.events);
+    if (item.kind === 'degraded') {
+      this.#ready.push(degraded(feed.callId, item.place, Date.now()));
+      return;
+    }
+    const cursor = encodeCursor(item.place);
+    if (item.kind === 'restored') {
+      this.#ready.push({ __typename: 'SignalingRestored', cursor, callId: feed.callId, at: Date.now() });
+    }
+    const { call, now } = await this.#snapshot();
+    this.#tell(call, now, cursor, item.kind === 'restored' && item.recovered);
+  }
+
+  #takeEntry(entry: Entry, events: readonly CallEvent[]): void {
+    if (this.#finished || (entry.seq <= this.#told && !isLocal(entry))) return;
+    if (entry.kind === 'signal') {
+      const { from, to, toJoinSeq } = entry.signal;
+      const forMe = to === null || (to === this.userId && toJoinSeq === this.joinSeq);
+      if (from !== this.userId && forMe) this.#ready.push(...events);
+      return;
+    }
+    if (entry.kind === 'origin' || entry.state.version <= this.#version) return;
+    this.#version = entry.state.version;
+    this.#ready.push(...events);
+    const holder = entry.state.seats[this.userId];
+    const mine = holder === undefined || holder?.joinSeq === this.joinSeq;
+    if (!mine) this.#finish();
+    else if (entry.state.ended) this.#finish();
+  }
+
+  /** The seat is lost, or the call is over: what is ready is the last. */
+  #finish(): void {
+    this.#finished = true;
+    this.#seatGone = true;
+  }
+
+  /** The log no longer has what follows: from now on, with a word that says so. */
+  async #startOver(): Promise<void> {
+    const { feed } = this.#deps;
+    const { call, now } = await this.#snapshot();
+    this.#goLive(feed.end);
+    this.#tell(call, now, encodeCursor(feed.lastPlace), false);
+    if (feed.mode === 'local') this.#ready.push(degraded(feed.callId, feed.lastPlace, now));
+  }
+
+  /** A stream outlives a database that is away. */
+  async #snapshot(): Promise<{ call: CallView; now: number }> {
+    for (;;) {
+      try {
+        return await this.#deps.snapshot();
+      } catch (error) {
+        if (this.#closed || error instanceof CodedError) throw error;
+        await new Promise((resolve) => setTimeout(resolve, SNAPSHOT_RETRY));
+        if (this.#closed) throw error;
+      }
+    }
+  }
+
+  #tell(call: CallView, at: number, cursor: string, recovered: boolean): void {
+    const place = { cursor, callId: call.id, at };
+    this.#version = call.version;
+    this.#ready.push({ __typename: 'CallSnapshot', ...place, call, recovered });
+    if (call.status === 'ENDED') {
+      this.#ready.push({ __typename: 'CallEnded', ...place, call });
+      this.#finish();
+      return;
+    }
+    const me = call.participants.find((p) => p.userId === this.userId);
+    if (me?.joinSeq === this.joinSeq && me.sessionId === this.#sessionId) return;
+    if (me) {
+      this.#ready.push({
+        __typename: 'ParticipantChanged',
+        ...place,
+        participant: me,
+        version: call.version,
+      });
+    }
+    this.#finish();
+  }
+}
+
+async function isThere(feed: CallFeed, log: CallLog, place: Position): Promise<boolean> {
+  if (feed.indexAfter(place) >= 0) return true;
+  if (feed.mode !== 'live') return false;
+  try {
+    const [entry] = await log.read(feed.callId, place.seq, 1);
+    return entry?.seq === place.seq && entry.token === place.token;
+  } catch (error) {
+    if (error instanceof LogUnavailable) return false;
+    throw error;
+  }
+}
+
+function degraded(callId: string, place: Position, at: number): CallEvent {
+  return {
+    __typename: 'SignalingDegraded',
+    cursor: encodeCursor(place),
+    callId,
+    at,
+    reason: 'Signals reach only participants on this instance until SignalingRestored.',
+  };
+}

@@ -1,0 +1,102 @@
+import type { Position } from '../call-log/call-log.ts';
+import type { Database } from '../database/open.ts';
+import { transact } from '../database/transaction.ts';
+import { type Rejection, reject } from '../errors.ts';
+import { lockCall, membersAmong, saveCall, saveQuietly, type Tx } from './call.repository.ts';
+import { type Call, type CallLimits, type Draft, draftOf, type Fact, find } from './call.ts';
+import type { Actor } from './call-rules.ts';
+import { changeBetween } from './changes.ts';
+import { advance } from './deadlines.ts';
+import type { Outbox, OutboxRow } from './outbox.ts';
+
+/**
+ * The one way in which a call changes: lock its row, bring it up to now, decide (pure), save the state and
+ * its event in the same transaction, and after the commit publish.
+ */
+
+/** A decision on a draft: a value, or the rule that said no. It sees the call brought up to now. */
+export type Decide<T> = (draft: Draft, tx: Tx) => Promise<T | Rejection> | T | Rejection;
+
+export interface Changed<T> {
+  readonly value: T;
+  readonly call: Call;
+  /** The place of the entry that this change made; null where it made none, or it is not known yet. */
+  readonly position: Position | null;
+}
+
+export interface UnitHooks {
+  /** After a commit, with what happened in it. */
+  changed(call: Call, facts: readonly Fact[]): void;
+}
+
+export function isRejection(value: unknown): value is Rejection {
+  return typeof value === 'object' && value !== null && 'code' in value && 'retryAfterMs' in value;
+}
+
+export class CallUnit {
+  readonly #database: Database;
+  readonly #outbox: Outbox;
+  readonly #limits: CallLimits;
+  readonly #hooks: UnitHooks;
+
+  constructor(database: Database, outbox: Outbox, limits: CallLimits, hooks: UnitHooks) {
+    this.#database = database;
+    this.#outbox = outbox;
+    this.#limits = limits;
+    this.#hooks = hooks;
+  }
+
+  /** CALL_NOT_FOUND where there is no such call, or where `skipLocked` and somebody else is at it. */
+  async change<T>(callId: string, decide: Decide<T>, skipLocked = false): Promise<Changed<T> | Rejection> {
+    const done = await transact(this.#database, async (tx) => {
+      const locked = await lockCall(tx, callId, skipLocked);
+      return locked ? this.#decide(tx, locked.call, locked.now, decide) : null;
+    });
+    if (!done) return reject('CALL_NOT_FOUND');
+    const position = done.row ? await this.publish(done.row, done.call) : null;
+    return isRejection(done.value) ? done.value : { value: done.value, call: done.call, position };
+  }
+
+  /** After the commit that made `row`. */
+  async publish(row: OutboxRow, call: Call): Promise<Position | null> {
+    this.#hooks.changed(call, row.facts);
+    return this.#outbox.publish(row);
+  }
+
+  async #decide<T>(tx: Tx, before: Call, now: number, decide: Decide<T>) {
+    // What time has done stands, whatever the command comes to; the decision starts from there.
+    const advanced = draftOf(before, now, this.#limits);
+    advance(advanced);
+    const draft = draftOf(advanced.call, now, this.#limits);
+    const value = await decide(draft, tx);
+    const kept = isRejection(value) ? advanced.call : draft.call;
+    const facts = isRejection(value) ? advanced.facts : [...advanced.facts, ...draft.facts];
+    const row = await save(tx, before, kept, facts, now);
+    return { value, call: kept, row };
+  }
+}
+
+async function save(
+  tx: Tx,
+  before: Call,
+  after: Call,
+  facts: readonly Fact[],
+  now: number,
+): Promise<OutboxRow | null> {
+  const change = changeBetween(before, { ...after, version: before.version + 1 }, facts);
+  if (change.events.length === 0 && Object.keys(change.seats).length === 0) {
+    if (JSON.stringify(before) !== JSON.stringify(after)) await saveQuietly(tx, before, after);
+    return null;
+  }
+  after.version = before.version + 1;
+  await saveCall(tx, before, after, { at: now, change, facts });
+  return { callId: after.id, version: after.version, at: now, change, facts, expiresAt: after.expiresAt };
+}
+
+/** Who the viewer is to this call, under its lock. */
+export async function actorFor(tx: Tx, call: Call, userId: string): Promise<Actor> {
+  const participant = find(call, userId);
+  if (participant) return { userId, isMember: participant.member };
+  const members = await membersAmong(tx, call.conversationId, [userId]);
+  return { userId, isMember: members.has(userId) };
+}

@@ -1,0 +1,164 @@
+import { sql } from 'kysely';
+import { type CallLog, LogUnavailable, type Origin, type Position } from '../call-log/call-log.ts';
+import type { RingBoard } from '../incoming/ring-board.ts';
+import { type Db, readCall } from './call.repository.ts';
+import type { Fact } from './call.ts';
+import type { StateChange } from './changes.ts';
+
+/**
+ * Changes of state on their way from `call_events`, where their transaction wrote them, to the log and to
+ * those who are being rung. What a crash left here is taken up by the sweeper of any instance.
+ */
+
+export interface OutboxRow {
+  readonly callId: string;
+  readonly version: number;
+  readonly at: number;
+  readonly change: StateChange;
+  readonly facts: readonly Fact[];
+  readonly expiresAt: number;
+}
+
+/** Rows of one sweep. */
+const SWEEP_BATCH = 200;
+/** Milliseconds after which an unpublished row is taken for left behind; marks are written each second. */
+const LEFT_BEHIND_AFTER = 2_000;
+
+export class Outbox {
+  readonly #db: Db;
+  readonly #log: CallLog;
+  readonly #rings: RingBoard;
+  readonly #onUnpublished: (callId: string) => void;
+  /** Published and not yet marked so; the sweeper writes the marks, nobody waits for them. */
+  #unmarked: { callId: string; version: number }[] = [];
+
+  constructor(db: Db, log: CallLog, rings: RingBoard, onUnpublished: (callId: string) => void) {
+    this.#db = db;
+    this.#log = log;
+    this.#rings = rings;
+    this.#onUnpublished = onUnpublished;
+  }
+
+  /**
+   * Appends to the log and tells the rings. Null where this call did not append it: somebody else had, or
+   * the log is out of reach, and the sweeper will.
+   */
+  async publish(row: OutboxRow): Promise<Position | null> {
+    const rings = row.change.rings ? this.#rings.publish(row.change.rings, row.at) : undefined;
+    try {
+      const position = await this.#append(row);
+      await rings;
+      this.#unmarked.push({ callId: row.callId, version: row.version });
+      return position;
+    } catch (error) {
+      if (!(error instanceof LogUnavailable)) throw error;
+      await rings?.catch(() => {});
+      this.#onUnpublished(row.callId);
+      return null;
+    }
+  }
+
+  async #append(row: OutboxRow): Promise<Position | null> {
+    const { callId, version, at, change, expiresAt } = row;
+    const record = { version, at, events: change.events, seats: change.seats, ended: change.ended };
+    for (;;) {
+      const outcome = await this.#log.appendState(callId, record, expiresAt);
+      if (outcome.outcome === 'appended') return outcome.position;
+      if (outcome.outcome === 'known') return null;
+      if (outcome.outcome === 'gap') {
+        const missing = await this.rowsAfter(callId, outcome.version, version);
+        if (missing[0]?.version !== outcome.version + 1) {
+          throw new Error(`call_events of ${callId} lacks version ${outcome.version + 1}`);
+        }
+        for (const earlier of missing) await this.#append(earlier);
+      } else if (!(await this.createLog(callId))) return null;
+    }
+  }
+
+  /** Makes the call's log from what the database knows. False where the call is over: it needs none. */
+  async createLog(callId: string): Promise<boolean> {
+    const read = await readCall(this.#db, callId);
+    if (!read || read.call.status === 'ENDED') return false;
+    const { call } = read;
+    const seats: Origin['seats'] = Object.fromEntries(
+      call.participants.flatMap(({ userId, seat }) =>
+        seat ? [[userId, { joinSeq: seat.joinSeq, sessionId: seat.sessionId }]] : [],
+      ),
+    );
+    await this.#log.create(callId, { version: call.version, seats }, call.expiresAt);
+    return true;
+  }
+
+  /** The changes after version `after` and before `before`, oldest first. */
+  async rowsAfter(callId: string, after: number, before = Number.MAX_SAFE_INTEGER): Promise<OutboxRow[]> {
+    const rows = await this.#select()
+      .where('call_events.call_id', '=', callId)
+      .where('call_events.version', '>', after)
+      .where('call_events.version', '<', Math.min(before, 2_147_483_647))
+      .orderBy('call_events.version')
+      .execute();
+    return rows.map(toRow);
+  }
+
+  /** Writes the marks of what is published, then publishes what was left behind. Returns how many rows. */
+  async sweep(): Promise<number> {
+    await this.#mark();
+    const rows = await this.#select()
+      .where('published', '=', false)
+      .where('at', '<', sql<Date>`now() - ${LEFT_BEHIND_AFTER}::int8 * interval '1 millisecond'`)
+      .orderBy('at')
+      .orderBy('call_events.version')
+      .limit(SWEEP_BATCH)
+      .execute();
+    for (const row of rows) await this.publish(toRow(row));
+    if (rows.length > 0) await this.#mark();
+    return rows.length;
+  }
+
+  async #mark(): Promise<void> {
+    const marks = this.#unmarked;
+    if (marks.length === 0) return;
+    this.#unmarked = [];
+    try {
+      await sql`update call_events set published = true
+        from unnest(${marks.map((m) => m.callId)}::uuid[], ${marks.map((m) => m.version)}::int4[])
+          as done (call_id, version)
+        where call_events.call_id = done.call_id and call_events.version = done.version`.execute(this.#db);
+    } catch (error) {
+      this.#unmarked.unshift(...marks);
+      throw error;
+    }
+  }
+
+  #select() {
+    return this.#db
+      .selectFrom('call_events')
+      .innerJoin('calls', 'calls.id', 'call_events.call_id')
+      .select([
+        'call_events.call_id',
+        'call_events.version',
+        'call_events.at',
+        'call_events.change',
+        'call_events.facts',
+        'calls.expires_at',
+      ]);
+  }
+}
+
+function toRow(row: {
+  call_id: string;
+  version: number;
+  at: Date;
+  change: StateChange;
+  facts: Fact[];
+  expires_at: Date;
+}): OutboxRow {
+  return {
+    callId: row.call_id,
+    version: row.version,
+    at: row.at.getTime(),
+    change: row.change,
+    facts: row.facts,
+    expiresAt: row.expires_at.getTime(),
+  };
+}

@@ -1,0 +1,111 @@
+import { sql } from 'kysely';
+import { TIMINGS } from '../config.ts';
+import type { Instances } from '../seats/instances.ts';
+import { type Db, dueCalls } from './call.repository.ts';
+import type { CallUnit } from './call-unit.ts';
+import type { Outbox } from './outbox.ts';
+
+/**
+ * The one sweeper, on every instance, each second: heartbeat, seats of dead instances, calls in which
+ * something is due, changes that a crash left unpublished. Calls that another instance is at are skipped.
+ */
+
+export interface SweeperDeps {
+  readonly db: Db;
+  readonly unit: CallUnit;
+  readonly outbox: Outbox;
+  readonly instances: Instances;
+  /** This instance had been taken for dead. */
+  readonly reclaim: () => Promise<void>;
+  /** Seconds between a deadline and the sweep that found it. */
+  readonly onLag: (seconds: number) => void;
+  readonly onError: (what: string, error: unknown) => void;
+}
+
+/** Due calls of one look; a full look is followed by another at once. */
+const BATCH = 100;
+/** Calls that are brought up to now side by side. */
+const SIDE_BY_SIDE = 4;
+/** Turns between two deletions of old idempotency keys. */
+const CLEAN_EVERY = 60;
+
+export class Sweeper {
+  readonly #deps: SweeperDeps;
+  #timer: NodeJS.Timeout | undefined;
+  #turn: Promise<void> = Promise.resolve();
+  #turns = 0;
+  #stopped = false;
+
+  constructor(deps: SweeperDeps) {
+    this.#deps = deps;
+  }
+
+  /** Registers the instance, then sweeps each second. */
+  async start(): Promise<void> {
+    await this.#deps.instances.beat();
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => {
+      this.#turn = this.#sweep().finally(() => this.#schedule());
+    }, TIMINGS.sweepMs);
+  }
+
+  async #sweep(): Promise<void> {
+    const { instances, outbox, reclaim } = this.#deps;
+    await this.#try('heartbeat', async () => {
+      if (await instances.beat()) await reclaim();
+    });
+    await this.#try('dead instances', () => instances.releaseSeatsOfTheDead());
+    await this.#try('deadlines', () => this.sweepDue());
+    await this.#try('outbox', () => outbox.sweep());
+    if (this.#turns++ % CLEAN_EVERY === 0) await this.#try('idempotency keys', () => this.#clean());
+  }
+
+  async #try(what: string, work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#deps.onError(what, error);
+    }
+  }
+
+  /** Brings every call that is due up to now. */
+  async sweepDue(): Promise<void> {
+    for (;;) {
+      const due = await dueCalls(this.#deps.db, BATCH);
+      for (const { dueAt, now } of due) this.#deps.onLag((now - dueAt) / 1000);
+      const queue = due.map(({ id }) => id);
+      const worker = async () => {
+        for (let id = queue.shift(); id !== undefined; id = queue.shift()) await this.#advance(id);
+      };
+      await Promise.all(Array.from({ length: SIDE_BY_SIDE }, worker));
+      if (due.length < BATCH || this.#stopped) return;
+    }
+  }
+
+  /** One call that fails must not hold up the others. */
+  #advance(callId: string): Promise<void> {
+    // Every change brings the call up to now first: there is nothing to add to that.
+    return this.#try('a call that is due', () => this.#deps.unit.change(callId, () => null, true));
+  }
+
+  async #clean(): Promise<void> {
+    await this.#deps.db
+      .deleteFrom('initiations')
+      .where(
+        'created_at',
+        '<',
+        sql<Date>`now() - ${TIMINGS.idempotencyKeptMs}::int8 * interval '1 millisecond'`,
+      )
+      .execute();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#turn;
+  }
+}

@@ -1,0 +1,106 @@
+import type { ColumnType, Generated, JSONColumnType } from 'kysely';
+import type { Fact, Invitation, SeatState } from '../calls/call.ts';
+import type {
+  CallEndReason,
+  CallStatus,
+  CallType,
+  LeaveReason,
+  ParticipantRole,
+} from '../calls/call-view.ts';
+import type { StateChange } from '../calls/changes.ts';
+
+/** The tables of migrations/, as Kysely sees them. Row types stop at the repositories. */
+export interface Tables {
+  conversations: ConversationTable;
+  conversation_members: ConversationMemberTable;
+  calls: CallTable;
+  call_participants: CallParticipantTable;
+  call_events: CallEventTable;
+  initiations: InitiationTable;
+  instances: InstanceTable;
+}
+
+/** Read as a Date; written as a Date. */
+type Instant = ColumnType<Date, Date, Date>;
+type NullableInstant = ColumnType<Date | null, Date | null, Date | null>;
+
+export interface ConversationTable {
+  id: string;
+  version: number;
+  updated_at: Generated<Date>;
+}
+
+export interface ConversationMemberTable {
+  conversation_id: string;
+  user_id: string;
+}
+
+export interface CallTable {
+  id: string;
+  conversation_id: string;
+  type: CallType;
+  status: CallStatus;
+  version: number;
+  caller_id: string;
+  is_group: boolean;
+  next_join_seq: number;
+  people_key: string | null;
+  created_at: Instant;
+  answered_at: NullableInstant;
+  expires_at: Instant;
+  warn_at: NullableInstant;
+  alone_deadline: NullableInstant;
+  ended_at: NullableInstant;
+  end_reason: CallEndReason | null;
+  ended_by: string | null;
+  due_at: NullableInstant;
+}
+
+export interface CallParticipantTable {
+  call_id: string;
+  user_id: string;
+  role: ParticipantRole;
+  invitation: Invitation;
+  invited_by: string;
+  invited_at: Instant;
+  ring_deadline: NullableInstant;
+  declined_busy: boolean;
+  session_id: string | null;
+  joined_at: NullableInstant;
+  left_at: NullableInstant;
+  leave_reason: LeaveReason | null;
+  seat: SeatState | null;
+  join_seq: number | null;
+  seat_deadline: NullableInstant;
+  stream_id: string | null;
+  instance_id: string | null;
+  orphaned: boolean;
+  muted: boolean;
+  video_on: boolean;
+  screen_on: boolean;
+}
+
+export interface CallEventTable {
+  call_id: string;
+  version: number;
+  at: Instant;
+  change: JSONColumnType<StateChange>;
+  facts: JSONColumnType<Fact[]>;
+  published: Generated<boolean>;
+}
+
+export interface InitiationTable {
+  caller_id: string;
+  key: string;
+  input_hash: string;
+  call_id: string;
+  joined_existing: boolean;
+  created_at: Instant;
+}
+
+export interface InstanceTable {
+  id: string;
+  started_at: Generated<Date>;
+  heartbeat_at: Generated<Date>;
+  has_redis: boolean;
+}

@@ -1,0 +1,187 @@
+import { v4 as uuid } from 'uuid';
+import type { Viewer } from '../auth/viewer.ts';
+import { type CallLog, LogUnavailable, type Position } from '../call-log/call-log.ts';
+import { decodeCursor, encodeCursor, NO_PLACE } from '../call-log/cursor.ts';
+import type { Feeds } from '../call-log/feeds.ts';
+import { CallStream } from '../call-log/stream.ts';
+import { type Db, readCall } from '../calls/call.repository.ts';
+import { find } from '../calls/call.ts';
+import { actorFor, type CallUnit, isRejection } from '../calls/call-unit.ts';
+import { viewOf } from '../calls/changes.ts';
+import { CodedError } from '../errors.ts';
+import type { CallEvent, SocketLink } from '../graphql/services.ts';
+import { isCallId } from '../ids.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import { streamLost, streamOpened } from './seat-rules.ts';
+
+/** Seats and the streams that hold them, on this instance. */
+
+export interface SeatServiceDeps {
+  readonly db: Db;
+  readonly unit: CallUnit;
+  readonly log: CallLog;
+  readonly feeds: Feeds;
+  readonly metrics: Metrics;
+  readonly instanceId: string;
+  /** Brings about, in the background, what could not be done at once. */
+  readonly untilDone: (what: string, work: () => Promise<void>, onFailure?: () => void) => void;
+}
+
+/** A stream that runs here. */
+interface Held {
+  readonly callId: string;
+  readonly viewer: Viewer;
+  readonly sessionId: string;
+  readonly stream: CallStream;
+}
+
+export class SeatService {
+  readonly #deps: SeatServiceDeps;
+  readonly #held = new Map<string, Held>();
+
+  constructor(deps: SeatServiceDeps) {
+    this.#deps = deps;
+  }
+
+  /** Streams of this instance, each of which holds a seat. */
+  get streams(): ReadonlyMap<string, { readonly callId: string }> {
+    return this.#held;
+  }
+
+  async open(
+    viewer: Viewer,
+    args: { callId: string; sessionId: string; after: string | null },
+    socket: SocketLink | null,
+  ): Promise<AsyncIterableIterator<CallEvent>> {
+    const { callId, sessionId } = args;
+    if (!socket) {
+      throw new CodedError(
+        'BAD_USER_INPUT',
+        'callEvents holds a seat, and needs a WebSocket (graphql-transport-ws); incomingCalls works over both.',
+      );
+    }
+    const after = args.after === null ? null : decodeCursor(args.after);
+    if (args.after !== null && !after) {
+      throw new CodedError('BAD_USER_INPUT', 'after: is not a cursor of this call.', 'after');
+    }
+    if (!isCallId(callId)) throw new CodedError('CALL_NOT_FOUND', 'There is no such call for you.');
+    const streamId = uuid();
+    const joinSeq = await this.#takeSeat(callId, viewer, sessionId, streamId);
+    if (joinSeq === null) return this.#lastWord(callId);
+    try {
+      return await this.#start(viewer, { callId, sessionId, streamId, joinSeq, after }, socket);
+    } catch (error) {
+      this.#lost(callId, viewer.userId, streamId);
+      throw error;
+    }
+  }
+
+  /** Null for a call that is over, for one who was in it; otherwise the seat's joinSeq. */
+  async #takeSeat(
+    callId: string,
+    viewer: Viewer,
+    sessionId: string,
+    streamId: string,
+  ): Promise<number | null> {
+    const { unit, instanceId } = this.#deps;
+    const done = await unit.change(callId, async (draft, tx) => {
+      const me = find(draft.call, viewer.userId);
+      if (draft.call.status === 'ENDED' && me?.joinedAt != null) return null;
+      const actor = await actorFor(tx, draft.call, viewer.userId);
+      const refused = streamOpened(draft, actor, sessionId, { streamId, instanceId });
+      return refused ?? (find(draft.call, viewer.userId)?.seat?.joinSeq as number);
+    });
+    if (isRejection(done)) throw new CodedError(done.code, done.message);
+    return done.value;
+  }
+
+  async #start(
+    viewer: Viewer,
+    seat: { callId: string; sessionId: string; streamId: string; joinSeq: number; after: Position | null },
+    socket: SocketLink,
+  ): Promise<CallStream> {
+    const { feeds, log } = this.#deps;
+    const { callId, sessionId, streamId, joinSeq } = seat;
+    const feed = await feeds.acquire(callId);
+    try {
+      const since = feed.mode === 'live' ? await seatedSince(log, callId, viewer.userId, joinSeq) : null;
+      const stream = await CallStream.open({ userId: viewer.userId, sessionId, joinSeq }, since, seat.after, {
+        log,
+        feed,
+        socket,
+        snapshot: () => this.#snapshot(callId),
+        onClose: (seatGone) => {
+          this.#held.delete(streamId);
+          feeds.release(feed);
+          if (!seatGone) this.#lost(callId, viewer.userId, streamId);
+        },
+      });
+      // The session's newest stream wins; an older one of it here has nothing to wait for.
+      for (const held of this.#held.values()) {
+        const same = held.callId === callId && held.viewer.userId === viewer.userId;
+        if (same && held.sessionId === sessionId) void held.stream.return();
+      }
+      this.#held.set(streamId, { callId, viewer, sessionId, stream });
+      return stream;
+    } catch (error) {
+      feeds.release(feed);
+      throw error;
+    }
+  }
+
+  async *#lastWord(callId: string): AsyncGenerator<CallEvent> {
+    const { call, now } = await this.#snapshot(callId);
+    // Nothing follows it, so nothing is resumed from it.
+    const cursor = encodeCursor(NO_PLACE);
+    yield { __typename: 'CallEnded', cursor, callId, at: call.endedAt ?? now, call };
+  }
+
+  async #snapshot(callId: string) {
+    const read = await readCall(this.#deps.db, callId);
+    if (!read) throw new CodedError('CALL_NOT_FOUND', 'There is no such call for you.');
+    return { call: viewOf(read.call), now: read.now };
+  }
+
+  /** M1: a lost connection becomes a leave once the grace is over; the deadline stands in the database. */
+  #lost(callId: string, userId: string, streamId: string): void {
+    const { unit, metrics, untilDone } = this.#deps;
+    untilDone(
+      'the loss of a stream',
+      async () => {
+        const done = await unit.change(callId, (draft) => streamLost(draft, userId, streamId));
+        if (!isRejection(done) && done.value) metrics.cleanedUpOnDisconnect();
+      },
+      () => metrics.cleanupFailed(),
+    );
+  }
+
+  /** This instance was taken for dead: the seats of streams that still run are theirs again. */
+  async reclaim(): Promise<void> {
+    for (const [streamId, held] of [...this.#held]) {
+      try {
+        const joinSeq = await this.#takeSeat(held.callId, held.viewer, held.sessionId, streamId);
+        if (joinSeq === held.stream.joinSeq) continue;
+      } catch (error) {
+        if (!(error instanceof CodedError)) throw error;
+      }
+      // Given away meanwhile: the stream ends, and its client hears why when it asks.
+      await held.stream.return();
+    }
+  }
+}
+
+/** Where the tenure began, by the log. */
+async function seatedSince(
+  log: CallLog,
+  callId: string,
+  userId: string,
+  joinSeq: number,
+): Promise<Position | null> {
+  try {
+    const seat = (await log.head(callId))?.seats.get(userId);
+    return seat?.joinSeq === joinSeq ? seat.since : null;
+  } catch (error) {
+    if (error instanceof LogUnavailable) return null;
+    throw error;
+  }
+}
