@@ -142,3 +142,5 @@ export const CLIENT_SEQ_WINDOW = 256;
 export const LOG_LENGTH = 500;
 /** Milliseconds that a log is kept after its call's end. */
 export const LOG_KEPT_AFTER_END = 60_000;
+/** Milliseconds past `expiresAt` after which a log goes that nobody ended. */
+export const LOG_KEPT_PAST_EXPIRY = 3_600_000;

@@ -96,6 +96,12 @@ export class CallFeed {
   get logPosition(): Position {
     return this.#logPosition;
   }
+  /** The joinSeq of the seat that was taken first of those of now: the same on every instance. */
+  get firstJoinSeq(): number | undefined {
+    let first: number | undefined;
+    for (const { joinSeq } of this.#seats.values()) if (joinSeq < (first ?? Infinity)) first = joinSeq;
+    return first;
+  }
   get lastPlace(): Position {
     return this.#lastPlace;
   }

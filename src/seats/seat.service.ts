@@ -11,7 +11,7 @@ import { viewOf } from '../calls/changes.ts';
 import { CodedError } from '../errors.ts';
 import type { CallEvent, SocketLink } from '../graphql/services.ts';
 import { isCallId } from '../ids.ts';
-import type { Metrics } from '../observability/metrics.ts';
+import type { CallOnThisInstance, Metrics } from '../observability/metrics.ts';
 import { streamLost, streamOpened } from './seat-rules.ts';
 
 /** Seats and the streams that hold them, on this instance. */
@@ -33,6 +33,7 @@ interface Held {
   readonly viewer: Viewer;
   readonly sessionId: string;
   readonly stream: CallStream;
+  readonly socket: SocketLink;
 }
 
 export class SeatService {
@@ -43,9 +44,20 @@ export class SeatService {
     this.#deps = deps;
   }
 
-  /** Streams of this instance, each of which holds a seat. */
-  get streams(): ReadonlyMap<string, { readonly callId: string }> {
-    return this.#held;
+  /** The calls that have a stream here, for the metrics. */
+  *calls(): Generator<CallOnThisInstance> {
+    const byCall = new Map<string, { joinSeqs: Set<number>; sockets: Set<SocketLink> }>();
+    for (const { callId, stream, socket } of this.#held.values()) {
+      const call = byCall.get(callId) ?? { joinSeqs: new Set(), sockets: new Set() };
+      call.joinSeqs.add(stream.joinSeq);
+      call.sockets.add(socket);
+      byCall.set(callId, call);
+    }
+    for (const [callId, { joinSeqs, sockets }] of byCall) {
+      const first = this.#deps.feeds.get(callId)?.firstJoinSeq;
+      const counted = first !== undefined && joinSeqs.has(first);
+      yield { callId, seats: joinSeqs.size, sockets: sockets.size, counted };
+    }
   }
 
   async open(
@@ -121,7 +133,7 @@ export class SeatService {
         const same = held.callId === callId && held.viewer.userId === viewer.userId;
         if (same && held.sessionId === sessionId) void held.stream.return();
       }
-      this.#held.set(streamId, { callId, viewer, sessionId, stream });
+      this.#held.set(streamId, { callId, viewer, sessionId, stream, socket });
       return stream;
     } catch (error) {
       feeds.release(feed);

@@ -1,0 +1,129 @@
+import { CLIENT_SEQ_WINDOW, LOG_KEPT_AFTER_END, LOG_KEPT_PAST_EXPIRY, LOG_LENGTH } from './call-log.ts';
+
+/**
+ * The steps on a call's log that have to be one, as Lua that Redis runs. All four take the same keys:
+ *
+ * 1. `log`: a stream; the id of an entry is `<seq>-0`, its one field the text of entry-text.ts.
+ * 2. `meta`: a hash of `seq`, the newest number, of `version`, and of the signals that were taken: for each
+ *    session `<sessionId>:max`, and a ring of `<sessionId>:<clientSeq modulo the window>` with `clientSeq:at`.
+ * 3. `seats`: a hash from user to `joinSeq|seq|token|sessionId`, with the place of the entry that gave it.
+ *
+ * The three go at the same moment, so a log is there whole or not at all. Numbers of Lua are doubles, which
+ * it writes as `1.7e+15`: so the functions here give and take `seq` as text, made with `%.0f`.
+ */
+
+const HELPERS = `
+local function now()
+  local time = redis.call('TIME')
+  return time[1] .. string.format('%03d', math.floor(time[2] / 1000))
+end
+local function add(seq, channel, entry)
+  redis.call('XADD', KEYS[1], 'MAXLEN', '=', '${LOG_LENGTH}', seq .. '-0', 'e', entry)
+  redis.call('PUBLISH', channel, entry)
+end`;
+
+const STATE_HELPERS = `${HELPERS}
+-- The first number of a log is the time in microseconds; what an eviction left of an older one goes.
+local function open()
+  redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+  local time = redis.call('TIME')
+  return string.format('%.0f', time[1] * 1000000 + time[2])
+end
+-- From ARGV[first] on, three by three: user, joinSeq (empty: the seat is given up), session.
+local function seat(first, seq, token)
+  for i = first, #ARGV, 3 do
+    if ARGV[i + 1] == '' then
+      redis.call('HDEL', KEYS[3], ARGV[i])
+    else
+      redis.call('HSET', KEYS[3], ARGV[i], table.concat({ ARGV[i + 1], seq, token, ARGV[i + 2] }, '|'))
+    end
+  end
+end
+local function keep(ended, expiresAt)
+  local soonest = now() + ${LOG_KEPT_AFTER_END}
+  local last = ended and soonest or math.max(soonest, expiresAt + ${LOG_KEPT_PAST_EXPIRY})
+  for i = 1, 3 do redis.call('PEXPIREAT', KEYS[i], string.format('%.0f', last)) end
+end`;
+
+/**
+ * ARGV: channel, version, at, 1 where it is the last, expiresAt, token, body, seats. Answers the entry's
+ * number, or `known`, `absent`, `gap:<newest version>`.
+ */
+export const APPEND_STATE = `${STATE_HELPERS}
+local channel, version, at, ended, expiresAt, token, body = unpack(ARGV, 1, 7)
+local meta = redis.call('HMGET', KEYS[2], 'seq', 'version')
+local seq
+if not meta[1] then
+  if version ~= '1' then return 'absent' end
+  seq = open()
+else
+  if tonumber(version) <= tonumber(meta[2]) then return 'known' end
+  if tonumber(version) > meta[2] + 1 then return 'gap:' .. meta[2] end
+  seq = string.format('%.0f', meta[1] + 1)
+end
+redis.call('HSET', KEYS[2], 'seq', seq, 'version', version)
+seat(8, seq, token)
+add(seq, channel, 's' .. seq .. ' ' .. token .. ' ' .. at .. ' ' .. body)
+keep(ended == '1', expiresAt)
+return tonumber(seq)`;
+
+/** ARGV: channel, version, expiresAt, token, seats. Changes nothing where there is a log. */
+export const CREATE = `${STATE_HELPERS}
+local channel, version, expiresAt, token = unpack(ARGV, 1, 4)
+if redis.call('EXISTS', KEYS[1], KEYS[2]) == 2 then return 0 end
+local seq = open()
+redis.call('HSET', KEYS[2], 'seq', seq, 'version', version)
+seat(5, seq, token)
+add(seq, channel, 'o' .. seq .. ' ' .. token .. ' ' .. now())
+keep(false, expiresAt)
+return 1`;
+
+/**
+ * ARGV: channel, sender, session, recipient, who may receive (`one`: the recipient alone; `other`: the only
+ * other seat; `all`: every other one), toJoinSeq or nothing, clientSeq, the session's two fields of `meta`
+ * (max, slot), token, body. Answers a refusal's name, or the `at` of a duplicate, or the entry's number,
+ * `at`, the sender's joinSeq and the recipient's (-1 for none).
+ *
+ * A repeat is told so before the recipient is looked at, who may have left since it was taken.
+ */
+export const APPEND_SIGNAL = `${HELPERS}
+local channel, from, session, to, reach, toJoinSeq, clientSeq, maxField, slotField, token, body = unpack(ARGV)
+local meta = redis.call('HMGET', KEYS[2], 'seq', maxField, slotField)
+if not meta[1] then return 'ABSENT' end
+local seats = redis.call('HMGET', KEYS[3], from, to)
+if not seats[1] then return 'NO_SEAT' end
+local fromJoinSeq, holder = string.match(seats[1], '^(%d+)|%d+|[^|]*|(.*)$')
+if holder ~= session then return 'STALE_SESSION' end
+
+local max = tonumber(meta[2] or 0)
+local count = tonumber(clientSeq)
+if count <= max - ${CLIENT_SEQ_WINDOW} then return 'TOO_OLD' end
+if meta[3] then
+  local taken, takenAt = string.match(meta[3], '^(%d+):(%d+)$')
+  if taken == clientSeq then return { tonumber(takenAt) } end
+end
+
+local tenure
+if reach == 'one' then
+  tenure = seats[2] and from ~= to and string.match(seats[2], '^%d+')
+  if not tenure or (toJoinSeq ~= '' and toJoinSeq ~= tenure) then return 'NO_RECIPIENT' end
+else
+  local others = redis.call('HLEN', KEYS[3]) - 1
+  if others == 0 then return 'NO_RECIPIENT' end
+  if others > 1 and reach == 'other' then return 'AMBIGUOUS' end
+end
+
+local at = now()
+local seq = string.format('%.0f', meta[1] + 1)
+redis.call('HSET', KEYS[2], 'seq', seq, slotField, clientSeq .. ':' .. at, maxField, math.max(max, count))
+add(seq, channel, 'g' .. seq .. ' ' .. token .. ' ' .. at .. ' ' .. fromJoinSeq .. ' ' .. (tenure or '-')
+  .. ' ' .. body)
+return { tonumber(seq), tonumber(at), tonumber(fromJoinSeq), tonumber(tenure or -1) }`;
+
+/** Answers nothing where there is no log, else: version, number and token of the newest entry, seats. */
+export const HEAD = `
+local version = redis.call('HGET', KEYS[2], 'version')
+local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+if not version or not newest then return false end
+local seq, token = string.match(newest[2][2], '^%a(%d+) (%S+)')
+return { version, seq, token, redis.call('HGETALL', KEYS[3]) }`;

@@ -1,0 +1,297 @@
+import type { z } from 'zod';
+import {
+  boolean,
+  checkedBy,
+  duration,
+  host,
+  integer,
+  json,
+  list,
+  oneOf,
+  origin,
+  text,
+  url,
+} from './config-values.ts';
+import { checkIceServers, checkIceServerUrl } from './ice-servers/ice-server-url.ts';
+
+/**
+ * Every setting of a deployment, once: what it is, what it may be, what it is by default and why. The
+ * server reads its environment by this table; `.env.example` and the README's table are printed from it.
+ */
+
+export interface Setting<T = unknown, D extends string | null = string | null> {
+  readonly group: string;
+  readonly about: string;
+  /** What values are allowed, for people. */
+  readonly allowed: string;
+  /** Null: not set, or worked out from other settings; then `defaultNote` says how. */
+  readonly default: D;
+  readonly defaultNote?: string;
+  /** Why this default. */
+  readonly why: string;
+  /** Never shown in a message, and may come from a file named by `<NAME>_FILE`. */
+  readonly secret?: true;
+  readonly schema: z.ZodType<T, string>;
+}
+
+function setting<T, const D extends string | null>(definition: Setting<T, D>): Setting<T, D> {
+  return definition;
+}
+
+const iceServers = json.transform((value, context) => {
+  const checked = checkIceServers(value);
+  if ('servers' in checked) return checked.servers;
+  for (const message of checked.problems) context.addIssue({ code: 'custom', message });
+  return [];
+});
+
+const turnUrl = checkedBy((value) =>
+  /^turns?:/i.test(value) ? checkIceServerUrl(value) : 'is not a turn: or turns: URL (RFC 7065)',
+);
+
+export const SETTINGS = {
+  NODE_ENV: setting({
+    group: 'Server',
+    about: 'Kind of deployment. `production` never hands out demo tokens.',
+    allowed: '`production`, `development` or `test`',
+    default: 'development',
+    why: 'what Node programs take its absence for; a misspelt one is refused, since it would open the demo',
+    schema: oneOf('production', 'development', 'test'),
+  }),
+  HOST: setting({
+    group: 'Server',
+    about: 'Address to listen on.',
+    allowed: 'address or host name',
+    default: null,
+    defaultNote: '`127.0.0.1` with the embedded database, else `0.0.0.0`',
+    why: 'embedded mode hands out demo tokens, so nobody outside the machine may reach it unasked',
+    schema: host,
+  }),
+  PORT: setting({
+    group: 'Server',
+    about: 'Port of `/graphql`, `/healthz` and `/readyz`; 0 takes any free one.',
+    allowed: 'port, 0 to 65535',
+    default: '4000',
+    why: 'the usual port of a GraphQL server',
+    schema: integer(0, 65_535),
+  }),
+  METRICS_PORT: setting({
+    group: 'Server',
+    about: 'Port of `/metrics`, apart from PORT so that it need not be public; 0 takes any free one.',
+    allowed: 'port, 0 to 65535, another than PORT',
+    default: '9464',
+    why: "the OpenTelemetry Prometheus exporter's port",
+    schema: integer(0, 65_535),
+  }),
+  ALLOWED_ORIGINS: setting({
+    group: 'Server',
+    about: 'Web origins, beside its own, whose pages may use the API.',
+    allowed: 'list of origins such as `https://app.example.com`',
+    default: null,
+    why: 'a page from elsewhere is let in by name only; native apps send no origin and need none',
+    schema: list(origin),
+  }),
+  MAX_CONNECTIONS: setting({
+    group: 'Server',
+    about: 'WebSocket connections one instance takes; further ones are closed with 1013.',
+    allowed: '1 to 1000000',
+    default: '10000',
+    why: 'at some 30 KB for an idle connection about 300 MB, which a small instance has',
+    schema: integer(1, 1_000_000),
+  }),
+  DATABASE_URL: setting({
+    group: 'Storage',
+    about: 'Postgres. Without it the embedded database, for one instance.',
+    allowed: '`postgres://` URL',
+    default: null,
+    why: 'a first try needs no server',
+    secret: true,
+    schema: url('postgres', 'postgresql'),
+  }),
+  DATA_DIR: setting({
+    group: 'Storage',
+    about: 'Folder of the embedded database; without it, in memory. Unused with DATABASE_URL.',
+    allowed: 'path',
+    default: null,
+    why: 'a first try leaves nothing behind',
+    schema: text(1, 4096),
+  }),
+  DATABASE_POOL_SIZE: setting({
+    group: 'Storage',
+    about: 'Connections to Postgres one instance holds at most.',
+    allowed: '2 to 500',
+    default: '10',
+    why: 'transactions are a few milliseconds long; ten instances fit into the 100 that Postgres allows',
+    schema: integer(2, 500),
+  }),
+  DATABASE_TIMEOUT: setting({
+    group: 'Storage',
+    about: 'Longest time that a database operation may take, the wait for a connection included.',
+    allowed: 'duration, 100ms to 1m',
+    default: '5s',
+    why: 'a thousand times the usual; a client waits that long without giving up',
+    schema: duration('100ms', '1m'),
+  }),
+  REDIS_URL: setting({
+    group: 'Storage',
+    about: 'Redis, needed from the second instance on. Without it signals stay in memory.',
+    allowed: '`redis://` or `rediss://` URL',
+    default: null,
+    why: 'one instance needs none',
+    secret: true,
+    schema: url('redis', 'rediss'),
+  }),
+  JWT_SECRET: setting({
+    group: 'Identity',
+    about: 'Secret shared with whoever signs tokens (HS256). Instead of JWT_JWKS_URL.',
+    allowed: '32 bytes or more',
+    default: null,
+    why: 'a default would let anyone in; HS256 wants a key as long as its hash (RFC 7518, section 3.2)',
+    secret: true,
+    schema: text(32, 4096),
+  }),
+  JWT_JWKS_URL: setting({
+    group: 'Identity',
+    about: 'Public keys of whoever signs tokens (RS256, PS256, ES256, EdDSA). Instead of JWT_SECRET.',
+    allowed: '`https://` URL; `http://` too outside production',
+    default: null,
+    why: 'whose keys to trust is for the deployment to say',
+    schema: url('https', 'http'),
+  }),
+  JWT_ISSUER: setting({
+    group: 'Identity',
+    about: "What a token's `iss` has to be. Required with JWT_SECRET or JWT_JWKS_URL.",
+    allowed: 'text',
+    default: null,
+    why: 'a key that signs for several services must not open this one by chance',
+    schema: text(1, 1024),
+  }),
+  JWT_AUDIENCE: setting({
+    group: 'Identity',
+    about: "What a token's `aud` has to contain. Required with JWT_SECRET or JWT_JWKS_URL.",
+    allowed: 'text',
+    default: null,
+    why: 'as for JWT_ISSUER',
+    schema: text(1, 1024),
+  }),
+  MAX_PARTICIPANTS: setting({
+    group: 'Calls',
+    about: 'People in one call at once.',
+    allowed: '2 to 50',
+    default: '10',
+    why: 'every peer sends to every other: at ten each uploads nine streams, about what a home line takes',
+    schema: integer(2, 50),
+  }),
+  MAX_INVITEES: setting({
+    group: 'Calls',
+    about: 'People ever invited to one call.',
+    allowed: '1 to 1000',
+    default: '100',
+    why: 'ten times who can be in it: room for those who decline, no room to ring a whole company',
+    schema: integer(1, 1000),
+  }),
+  MAX_CALL_DURATION: setting({
+    group: 'Calls',
+    about: 'A call is ended when it is this old.',
+    allowed: 'duration, 1s to 30d',
+    default: '24h',
+    why: 'longer than any meeting; what lasts longer was forgotten',
+    schema: duration('1s', '30d'),
+  }),
+  CALL_DURATION_WARNING: setting({
+    group: 'Calls',
+    about: 'How long before that end its participants are warned.',
+    allowed: 'duration, 100ms or more, less than MAX_CALL_DURATION',
+    default: null,
+    defaultNote: '`1h`, or half of MAX_CALL_DURATION where that is 2h or less',
+    why: 'time enough to come to a close or to start a new call',
+    schema: duration('100ms', '30d'),
+  }),
+  RING_TIMEOUT: setting({
+    group: 'Calls',
+    about: 'How long an invitation rings at most.',
+    allowed: 'duration, 1s to 1h',
+    default: '5m',
+    why: 'long enough to fetch a phone from the next room and unlock it',
+    schema: duration('1s', '1h'),
+  }),
+  DISCONNECT_GRACE: setting({
+    group: 'Calls',
+    about: 'How long a seat is kept for a lost connection.',
+    allowed: 'duration, 100ms to 10m',
+    default: null,
+    defaultNote: '`15s`; `2m` in a demo',
+    why: 'a phone changes from WLAN to mobile in less; the others are not left waiting much longer; in a demo people type',
+    schema: duration('100ms', '10m'),
+  }),
+  ALONE_TIMEOUT: setting({
+    group: 'Calls',
+    about: 'How long one person may be alone in a group call before it ends.',
+    allowed: 'duration, 100ms to 24h',
+    default: '60s',
+    why: 'the others may come back from a lost connection; longer is a call left open by mistake',
+    schema: duration('100ms', '24h'),
+  }),
+  INITIATE_RATE: setting({
+    group: 'Calls',
+    about: 'Calls a user may start in a minute, over all instances.',
+    allowed: '1 to 10000',
+    default: '10',
+    why: 'more than a person dials, less than a nuisance',
+    schema: integer(1, 10_000),
+  }),
+  ICE_SERVERS: setting({
+    group: 'ICE',
+    about: 'STUN and TURN servers with fixed credentials, given to participants as they are.',
+    allowed: 'JSON, `RTCIceServer[]` (RFC 7064, RFC 7065)',
+    default: null,
+    why: 'no outside server is used that the operator did not choose',
+    secret: true,
+    schema: iceServers,
+  }),
+  TURN_URLS: setting({
+    group: 'ICE',
+    about: 'TURN servers for which short-lived credentials are made. Needs TURN_SECRETS.',
+    allowed: 'list of `turn:` and `turns:` URLs (RFC 7065)',
+    default: null,
+    why: 'as for ICE_SERVERS',
+    schema: list(turnUrl),
+  }),
+  TURN_SECRETS: setting({
+    group: 'ICE',
+    about: "Secrets shared with those TURN servers (coturn's `static-auth-secret`); the first one signs.",
+    allowed: 'list, so that a new one can be brought in beside the old',
+    default: null,
+    why: 'a default would be known to everyone',
+    secret: true,
+    schema: list(text(1, 1024)),
+  }),
+  METRICS_PER_CALL: setting({
+    group: 'Observability',
+    about: 'Gives the metrics by call one series for each live call, instead of the largest call alone.',
+    allowed: '`true` or `false`',
+    default: 'false',
+    why: 'series without bound are what brings a Prometheus down',
+    schema: boolean,
+  }),
+  LOG_LEVEL: setting({
+    group: 'Observability',
+    about: 'The lowest level that is logged.',
+    allowed: '`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `silent`',
+    default: 'info',
+    why: "the life of the process and of calls, without each command's line",
+    schema: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
+  }),
+} as const;
+
+type Settings = typeof SETTINGS;
+export type SettingName = keyof Settings;
+
+/** What the settings parse to; null where one is not set and has no default. */
+export type SettingValues = {
+  readonly [K in SettingName]: Settings[K] extends Setting<infer T, infer D>
+    ? D extends string
+      ? T
+      : T | null
+    : never;
+};

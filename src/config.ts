@@ -1,0 +1,271 @@
+import { readFileSync } from 'node:fs';
+import { SETTINGS, type Setting, type SettingName, type SettingValues } from './config-settings.ts';
+
+/**
+ * The environment becomes one frozen Config: read once, checked as a whole. This is the only file that
+ * reads `process.env`. What each setting is and why stands in `config-settings.ts`.
+ */
+
+/** Instants and spans are milliseconds. */
+export interface Config {
+  /** No DATABASE_URL: the database runs inside the process, for one instance. */
+  readonly embedded: boolean;
+  readonly production: boolean;
+  /**
+   * Demo users and their tokens exist: only embedded, outside production, and where the environment
+   * names no JWT setting at all. `jwt` is null then, and app.ts makes up a secret.
+   */
+  readonly demo: boolean;
+  readonly host: string;
+  readonly port: number;
+  readonly metricsPort: number;
+  readonly database: {
+    readonly url: string | null;
+    /** Folder of the embedded database; null: in memory, or not embedded. */
+    readonly dataDir: string | null;
+    readonly poolSize: number;
+    readonly timeoutMs: number;
+  };
+  readonly redisUrl: string | null;
+  readonly jwt: JwtConfig | null;
+  readonly allowedOrigins: readonly string[];
+  readonly limits: {
+    readonly maxParticipants: number;
+    readonly maxInvitees: number;
+    readonly maxCallDurationMs: number;
+    /** How long before the call's end the warning comes; less than `maxCallDurationMs`. */
+    readonly callDurationWarningMs: number;
+    readonly ringTimeoutMs: number;
+    readonly disconnectGraceMs: number;
+    readonly aloneTimeoutMs: number;
+    readonly initiatePerMinute: number;
+    readonly maxConnections: number;
+  };
+  readonly iceServers: NonNullable<SettingValues['ICE_SERVERS']>;
+  /** The first secret signs. */
+  readonly turn: { readonly urls: readonly string[]; readonly secrets: readonly string[] } | null;
+  readonly metricsPerCall: boolean;
+  readonly logLevel: SettingValues['LOG_LEVEL'];
+}
+
+/** Whose tokens are trusted: exactly one of `secret` and `jwksUrl`. */
+export type JwtConfig = { readonly issuer: string; readonly audience: string } & (
+  | { readonly secret: string; readonly jwksUrl: null }
+  | { readonly secret: null; readonly jwksUrl: string }
+);
+
+/** Spans that no deployment needs to change, in milliseconds; semantics that tests hold the server to. */
+export const TIMINGS = {
+  /** An instance writes its row this often: three may get lost before it counts as dead. */
+  heartbeatMs: 1_000,
+  /** An instance silent for this long is dead. A stalled event loop or a slow commit is shorter. */
+  deadAfterMs: 3_000,
+  /** Between two sweeps for due deadlines: half of the lag of 2 s that is promised (p99). */
+  sweepMs: 1_000,
+  /** How often state is fetched from the database while Redis is down: half of the 2 s promised. */
+  statePollMs: 1_000,
+  /** An idempotency key is kept as long as a client could still be retrying. */
+  idempotencyKeptMs: 600_000,
+  /** Window of INITIATE_RATE, which counts by the minute. */
+  initiateWindowMs: 60_000,
+  /** Longest wait for Redis in a rate limit; past it the instance counts by itself. A healthy Redis needs 1 ms. */
+  rateLimitAnswerMs: 500,
+  /** Difference of clocks that a token's `exp` and `nbf` are forgiven; servers on NTP differ by less. */
+  tokenClockToleranceMs: 30_000,
+  /** A verified token is checked anew after this, so that a withdrawn key does not live on in the cache. */
+  tokenCacheMs: 60_000,
+  /** How long a demo token is good: a day of trying things out. */
+  demoTokenMs: 43_200_000,
+} as const;
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What is wrong with the environment, all of it. No secret's value is in the message. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  /** One for each bad setting: name, what is wrong, what is allowed. */
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(`The configuration is not valid:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+    this.problems = problems;
+  }
+}
+
+/**
+ * Reads the environment, once. An empty value counts as not set. Throws a ConfigError that lists every
+ * setting that is wrong.
+ */
+export function loadConfig(env: Environment = process.env): Config {
+  const problems: string[] = [];
+  const bad = new Set<SettingName>();
+  const report = (name: SettingName, what: string) => {
+    bad.add(name);
+    problems.push(`${name} ${what}`);
+  };
+  const parsed: Partial<Record<SettingName, unknown>> = {};
+  for (const [name, setting] of Object.entries(SETTINGS) as [SettingName, Setting][]) {
+    const given = textOf(env, name, setting);
+    if ('problem' in given) {
+      report(name, given.problem);
+      continue;
+    }
+    const text = given.text ?? setting.default;
+    const result = text === null ? null : setting.schema.safeParse(text);
+    if (result === null || result.success) {
+      parsed[name] = result === null ? null : result.data;
+      continue;
+    }
+    const what = result.error.issues.map(describe).join(', ');
+    const shown = setting.secret === true ? '' : ` (it is ${JSON.stringify(text?.slice(0, 80))})`;
+    report(name, `${what}${shown}; allowed: ${setting.allowed}`);
+  }
+  const values = parsed as SettingValues;
+
+  const embedded = !isNamed(env, 'DATABASE_URL');
+  const production = values.NODE_ENV === 'production';
+  // A JWT setting that is there but empty is a deployment that meant to have one: no demo for it.
+  const jwtNamed = (['JWT_SECRET', 'JWT_JWKS_URL', 'JWT_ISSUER', 'JWT_AUDIENCE'] as const).some(
+    (name) => env[name] !== undefined || env[`${name}_FILE`] !== undefined,
+  );
+  const demo = embedded && values.NODE_ENV !== undefined && !production && !jwtNamed;
+  checkTogether(values, bad, { production, demo }, report);
+  if (problems.length > 0) throw new ConfigError(problems);
+
+  return deepFreeze<Config>({
+    embedded,
+    production,
+    demo,
+    host: values.HOST ?? (embedded ? '127.0.0.1' : '0.0.0.0'),
+    port: values.PORT,
+    metricsPort: values.METRICS_PORT,
+    database: {
+      url: values.DATABASE_URL,
+      dataDir: embedded ? values.DATA_DIR : null,
+      poolSize: values.DATABASE_POOL_SIZE,
+      timeoutMs: values.DATABASE_TIMEOUT,
+    },
+    redisUrl: values.REDIS_URL,
+    jwt: jwtOf(values),
+    allowedOrigins: values.ALLOWED_ORIGINS ?? [],
+    limits: {
+      maxParticipants: values.MAX_PARTICIPANTS,
+      maxInvitees: values.MAX_INVITEES,
+      maxCallDurationMs: values.MAX_CALL_DURATION,
+      callDurationWarningMs: values.CALL_DURATION_WARNING ?? defaultWarning(values.MAX_CALL_DURATION),
+      ringTimeoutMs: values.RING_TIMEOUT,
+      disconnectGraceMs: values.DISCONNECT_GRACE ?? (demo ? DEMO_GRACE : USUAL_GRACE),
+      aloneTimeoutMs: values.ALONE_TIMEOUT,
+      initiatePerMinute: values.INITIATE_RATE,
+      maxConnections: values.MAX_CONNECTIONS,
+    },
+    iceServers: values.ICE_SERVERS ?? [],
+    turn:
+      values.TURN_URLS !== null && values.TURN_SECRETS !== null
+        ? { urls: values.TURN_URLS, secrets: values.TURN_SECRETS }
+        : null,
+    metricsPerCall: values.METRICS_PER_CALL,
+    logLevel: values.LOG_LEVEL,
+  });
+}
+
+/** The text of a setting from the environment or from its file; null where it is not set. */
+function textOf(
+  env: Environment,
+  name: SettingName,
+  setting: Setting,
+): { readonly text: string | null } | { readonly problem: string } {
+  const text = env[name];
+  const path = setting.secret === true ? env[`${name}_FILE`] : undefined;
+  if (!path) return { text: (setting.secret === true ? text : text?.trim()) || null };
+  if (text) return { problem: `and ${name}_FILE are both set; allowed: one of them` };
+  try {
+    // Not a lenient decoding: random bytes would all become U+FFFD, and a weak secret.
+    const content = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
+    const line = content.replace(/\r?\n$/, '');
+    return line === '' ? { problem: `is empty in its file ${path}` } : { text: line };
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : 'unknown error';
+    return { problem: `can't be read as UTF-8 text from ${path} (${code})` };
+  }
+}
+
+function isNamed(env: Environment, name: SettingName): boolean {
+  return Boolean(env[name]) || Boolean(env[`${name}_FILE`]);
+}
+
+/** One issue of zod in words; the place in a list comes first. */
+function describe(issue: { readonly message: string; readonly path: readonly PropertyKey[] }): string {
+  const [index] = issue.path;
+  return typeof index === 'number' ? `item ${index + 1} ${issue.message}` : issue.message;
+}
+
+/** Rules over several settings. A rule about a setting that is wrong by itself stays silent. */
+function checkTogether(
+  values: SettingValues,
+  bad: ReadonlySet<SettingName>,
+  mode: { readonly production: boolean; readonly demo: boolean },
+  report: (name: SettingName, what: string) => void,
+): void {
+  const fine = (...names: SettingName[]) => names.every((name) => !bad.has(name));
+  if (fine('PORT', 'METRICS_PORT') && values.PORT === values.METRICS_PORT && values.PORT !== 0) {
+    report('METRICS_PORT', `is ${values.PORT}, as PORT is; allowed: another port`);
+  }
+  if (fine('CALL_DURATION_WARNING', 'MAX_CALL_DURATION')) {
+    const warning = values.CALL_DURATION_WARNING;
+    if (warning !== null && warning >= values.MAX_CALL_DURATION) {
+      report('CALL_DURATION_WARNING', 'is not less than MAX_CALL_DURATION; allowed: a shorter duration');
+    }
+  }
+  if (fine('TURN_URLS', 'TURN_SECRETS') && (values.TURN_URLS === null) !== (values.TURN_SECRETS === null)) {
+    const [missing, given] =
+      values.TURN_URLS === null
+        ? (['TURN_URLS', 'TURN_SECRETS'] as const)
+        : (['TURN_SECRETS', 'TURN_URLS'] as const);
+    report(missing, `is not set while ${given} is; allowed: both or neither`);
+  }
+  // A key that is wrong by itself is a key that was meant: issuer and audience are required with it too.
+  const { JWT_SECRET: secret = 'wrong', JWT_JWKS_URL: jwksUrl = 'wrong' } = values;
+  if (secret !== null && jwksUrl !== null && fine('JWT_SECRET', 'JWT_JWKS_URL')) {
+    report('JWT_SECRET', 'and JWT_JWKS_URL are both set; allowed: one of them');
+  } else if (secret === null && jwksUrl === null && !mode.demo) {
+    report(
+      'JWT_SECRET',
+      'and JWT_JWKS_URL are both missing; allowed: one of them (a server without any JWT setting is a demo, ' +
+        'which needs the embedded database and is never production)',
+    );
+  }
+  if (mode.production && jwksUrl?.startsWith('http:')) {
+    report('JWT_JWKS_URL', 'is not https in production; allowed: an https:// URL');
+  }
+  if (secret === null && jwksUrl === null) return;
+  for (const name of ['JWT_ISSUER', 'JWT_AUDIENCE'] as const) {
+    if (fine(name) && values[name] === null) {
+      report(name, 'is not set; allowed: text, required with JWT_SECRET and with JWT_JWKS_URL');
+    }
+  }
+}
+
+function jwtOf(values: SettingValues): JwtConfig | null {
+  const { JWT_SECRET: secret, JWT_JWKS_URL: jwksUrl, JWT_ISSUER: issuer, JWT_AUDIENCE: audience } = values;
+  if (issuer === null || audience === null) return null;
+  if (secret !== null) return { secret, jwksUrl: null, issuer, audience };
+  return jwksUrl === null ? null : { secret: null, jwksUrl, issuer, audience };
+}
+
+const HOUR = 3_600_000;
+/** Defaults of DISCONNECT_GRACE. In a demo people copy ids by hand before they open their stream. */
+const USUAL_GRACE = 15_000;
+const DEMO_GRACE = 120_000;
+
+function defaultWarning(maxCallDuration: number): number {
+  return maxCallDuration <= 2 * HOUR ? Math.floor(maxCallDuration / 2) : HOUR;
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const part of Object.values(value)) deepFreeze(part);
+  }
+  return value;
+}

@@ -1,0 +1,103 @@
+import type { Socket } from 'node:net';
+import type { CompiledQuery } from 'kysely';
+import type { Pool, PoolClient, QueryResult } from 'pg';
+import { DatabaseTimeout, DatabaseUnavailable, isStalePlan, sqlState } from './failures.ts';
+import type { Session, SessionResult } from './lease.ts';
+
+/** Statements a connection keeps prepared at most; lists of changing length make endlessly many texts. */
+const MAX_STATEMENTS = 500;
+
+/**
+ * Opens sessions on a pool: with prepared statements, and with a limit on this side too, for a server that
+ * has gone silent and can't keep its own.
+ *
+ * @param limitMs milliseconds a statement may take; null for no limit
+ */
+export function sessionsOf(pool: Pool, limitMs: number | null): () => Promise<Session> {
+  const names = new Map<string, string>();
+  /** The server plans a named statement once a connection, and pg sends its text once. */
+  const nameOf = (query: CompiledQuery): string | undefined => {
+    if (isScript(query)) return undefined;
+    let name = names.get(query.sql);
+    if (name === undefined && names.size < MAX_STATEMENTS) {
+      name = `s${names.size + 1}`;
+      names.set(query.sql, name);
+    }
+    return name;
+  };
+  return async () => {
+    try {
+      return new PgSession(await pool.connect(), nameOf, limitMs);
+    } catch (error) {
+      // pg tells its time-outs from other failures by their messages alone.
+      const late = error instanceof Error && /timeout/.test(error.message);
+      const message = 'No connection to the database';
+      throw late
+        ? new DatabaseTimeout(`${message} in time`, { cause: error })
+        : new DatabaseUnavailable(message, { cause: error });
+    }
+  };
+}
+
+class PgSession implements Session {
+  readonly #client: PoolClient;
+  readonly #nameOf: (query: CompiledQuery) => string | undefined;
+  readonly #limitMs: number | null;
+  /** Why the connection is of no use any more. */
+  #lost: Error | null = null;
+  #stale = false;
+  readonly #onError = (cause: Error): void => {
+    this.#lost ??= new DatabaseUnavailable('The connection to the database was lost', { cause });
+  };
+
+  constructor(
+    client: PoolClient,
+    nameOf: (query: CompiledQuery) => string | undefined,
+    limitMs: number | null,
+  ) {
+    this.#client = client;
+    this.#nameOf = nameOf;
+    this.#limitMs = limitMs;
+    // The pool listens to idle connections only; with no listener at all the process would end.
+    client.on('error', this.#onError);
+  }
+
+  async run(query: CompiledQuery): Promise<SessionResult> {
+    const timer =
+      this.#limitMs === null
+        ? undefined
+        : setTimeout(() => {
+            this.#lost ??= new DatabaseTimeout('The database did not answer in time');
+            hangUp(this.#client);
+          }, this.#limitMs);
+    try {
+      const result: QueryResult | QueryResult[] = await this.#client.query({
+        text: query.sql,
+        values: query.parameters as unknown[],
+        name: this.#nameOf(query),
+      });
+      return Array.isArray(result) ? result.at(-1) : result;
+    } catch (error) {
+      this.#stale ||= isStalePlan(error);
+      throw sqlState(error) === null && this.#lost !== null ? this.#lost : error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  release(dirty: boolean): void {
+    this.#client.off('error', this.#onError);
+    this.#client.release(dirty || this.#stale || this.#lost !== null);
+    // pg would take its leave politely and wait for a server that may never answer.
+    if (dirty) hangUp(this.#client);
+  }
+}
+
+/** A script may hold several statements, and goes by the simple protocol: it can't be prepared. */
+export function isScript(query: CompiledQuery): boolean {
+  return query.parameters.length === 0 && query.query.kind === 'RawNode';
+}
+
+function hangUp(client: PoolClient): void {
+  (client as unknown as { connection: { stream: Socket } }).connection.stream.destroy();
+}

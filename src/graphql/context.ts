@@ -1,0 +1,27 @@
+import type { Viewer } from '../auth/viewer.ts';
+import { CodedError } from '../errors.ts';
+import type { Services, SocketLink, Turn } from './services.ts';
+
+/** What a resolver is given beside its arguments. */
+export interface Context {
+  readonly services: Services;
+  /** Who asks, or why that is not known. Read it through `viewerOf`. */
+  readonly identity: Viewer | CodedError;
+  /** The WebSocket that carries the operation; null over HTTP. */
+  readonly socket: SocketLink | null;
+  /** The operation's place among the signals of its socket; null where it sends none. */
+  readonly turn: Turn | null;
+}
+
+/** Throws UNAUTHENTICATED where nobody is known. */
+export function viewerOf(context: Context): Viewer {
+  if (context.identity instanceof CodedError) throw context.identity;
+  return context.identity;
+}
+
+/** Throws FORBIDDEN, naming the scope, where the viewer does not have it. */
+export function requireScope(context: Context, scope: 'service' | 'admin'): Viewer {
+  const viewer = viewerOf(context);
+  if (viewer.scopes.has(scope)) return viewer;
+  throw new CodedError('FORBIDDEN', `This needs a token with the scope "${scope}".`);
+}

@@ -1,0 +1,11 @@
+import { builder } from './builder.ts';
+import '../calls/call-events.schema.ts';
+import '../calls/call-queries.schema.ts';
+import '../calls/call.schema.ts';
+import '../calls/incoming.schema.ts';
+import '../conversations/conversation.schema.ts';
+import '../ice-servers/ice-server.schema.ts';
+import '../signals/signal.schema.ts';
+
+/** The whole API; `schema.graphql` is printed from it. */
+export const schema = builder.toSchema();

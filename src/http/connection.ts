@@ -1,0 +1,106 @@
+import type { Duplex } from 'node:stream';
+import type { WebSocket } from 'ws';
+import type { SocketLink } from '../graphql/services.ts';
+import { SocketSession } from './socket-operations.ts';
+
+/** Bytes not yet taken by the network above which a stream is not asked for its next event. */
+const HIGH_WATER = 64 * 1024;
+/** The longest delay that a timer of Node takes, in milliseconds: 25 days. */
+const LONGEST_DELAY = 2 ** 31 - 1;
+
+export interface CloseFrame {
+  readonly code: number;
+  readonly reason: string;
+}
+
+/** One WebSocket: what is written to it, whether its peer is there, and until when its token is good. */
+export class Connection implements SocketLink {
+  readonly session = new SocketSession(this);
+  readonly ws: WebSocket;
+  readonly #tcp: Duplex;
+  #corked = false;
+  #heard = true;
+  #expiry: NodeJS.Timeout | undefined;
+  #onEnd: (() => void) | null = null;
+  #ended = false;
+
+  constructor(ws: WebSocket, tcp: Duplex) {
+    this.ws = ws;
+    this.#tcp = tcp;
+    ws.on('pong', () => this.#hear());
+    ws.on('message', () => this.#hear());
+    ws.on('close', () => this.#end());
+    // A broken frame or connection. ws closes it, and 'close' follows.
+    ws.on('error', () => {});
+  }
+
+  get open(): boolean {
+    return this.ws.readyState === this.ws.OPEN;
+  }
+
+  /**
+   * Messages of one tick, an answer and its `complete` for instance, leave in one write. Waits only where
+   * the network is behind, so that streams are pulled no faster than it takes them.
+   */
+  send(message: string): Promise<void> | undefined {
+    if (!this.open) return undefined;
+    if (!this.#corked) {
+      this.#corked = true;
+      this.#tcp.cork();
+      process.nextTick(() => {
+        this.#corked = false;
+        this.#tcp.uncork();
+      });
+    }
+    if (this.ws.bufferedAmount < HIGH_WATER) {
+      this.ws.send(message);
+      return undefined;
+    }
+    return new Promise((resolve) => this.ws.send(message, () => resolve()));
+  }
+
+  unsentBytes(): number {
+    return this.ws.bufferedAmount;
+  }
+
+  /** Its operations end at once; they do not wait for the peer to answer the close. */
+  close({ code, reason }: CloseFrame): void {
+    if (!this.open) return;
+    this.ws.close(code, reason);
+    this.#end();
+  }
+
+  /** Called in turns: asks the peer for a sign of life, and cuts one that gave none since the last time. */
+  check(): void {
+    if (!this.#heard) this.ws.terminate();
+    else if (this.open) {
+      this.#heard = false;
+      this.ws.ping();
+    }
+  }
+
+  /** Closes with `frame` at an instant, in milliseconds since the epoch. */
+  closeAt(instant: number, frame: CloseFrame, now: () => number): void {
+    if (this.#ended) return;
+    const left = instant - now();
+    if (left <= 0) this.close(frame);
+    else this.#expiry = setTimeout(() => this.closeAt(instant, frame, now), Math.min(left, LONGEST_DELAY));
+  }
+
+  /** Once, when nothing can be sent any more; at once where that is so already. */
+  onEnd(listener: () => void): void {
+    if (this.#ended) listener();
+    else this.#onEnd = listener;
+  }
+
+  #hear(): void {
+    this.#heard = true;
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    clearTimeout(this.#expiry);
+    this.#onEnd?.();
+  }
+}

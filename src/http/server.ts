@@ -1,0 +1,158 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { TokenVerifier } from '../auth/token.ts';
+import { CodedError } from '../errors.ts';
+import type { Context } from '../graphql/context.ts';
+import { createMaskError } from '../graphql/errors.ts';
+import type { Services } from '../graphql/services.ts';
+import { createGraphQL, type HttpContext, MAX_BODY } from '../graphql/yoga.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import { type DemoUser, serveDemoPage } from './demo-page.ts';
+import { createGraphiQL } from './graphiql.ts';
+import { type Readiness, sendJson, sendReadiness } from './health.ts';
+import { identify } from './identity.ts';
+import { isAllowedOrigin } from './origins.ts';
+import { createSocketOperations } from './socket-operations.ts';
+import { serveWebSockets, type WebSocketDeps } from './websocket.ts';
+
+/** Milliseconds for requests in flight when the server closes; then their connections are cut. */
+const DRAIN_LIMIT = 3_000;
+const ENDPOINT = '/graphql';
+
+export interface HttpServerDeps {
+  readonly services: Services;
+  readonly verify: TokenVerifier['verify'];
+  readonly ready: () => Promise<Readiness>;
+  readonly logger: Pick<Logger, 'error'>;
+  readonly metrics: Pick<Metrics, 'socketOpened' | 'socketClosed' | 'internalError'>;
+  readonly now: () => number;
+  /** Beside the server's own. */
+  readonly allowedOrigins: readonly string[];
+  readonly maxConnections: number;
+  /** Suggestions of names go. */
+  readonly production: boolean;
+  /** Null but in a demo: its users, members of one conversation, with tokens to hand out to anyone. */
+  readonly demo: { readonly users: readonly DemoUser[]; readonly conversationId: string } | null;
+  readonly socketTimings?: WebSocketDeps['timings'];
+}
+
+export interface HttpServer {
+  /** Resolves with the port. */
+  listen(port: number, host: string): Promise<number>;
+  /** Takes nothing new, sends sockets elsewhere (1012), and ends within a few seconds. */
+  close(): Promise<void>;
+}
+
+/** GraphQL over HTTP, SSE and WebSocket on one port, with GraphiQL and health beside it. */
+export function createHttpServer(deps: HttpServerDeps): HttpServer {
+  const { services, verify, ready, logger, metrics, now, allowedOrigins, demo } = deps;
+  const mask = createMaskError({
+    logger,
+    onUnforeseen: metrics.internalError,
+    hideSuggestions: deps.production,
+  });
+
+  const yoga = createGraphQL(mask, async ({ request, res }: HttpContext): Promise<Context> => {
+    const identity = await identify(request.headers.get('authorization'), verify);
+    // A stream may not outlive its token. The client comes back with a new one.
+    if (res !== undefined && !(identity instanceof CodedError)) endAt(res, identity.tokenExpiresAt, now);
+    return { services, identity, socket: null, turn: null };
+  });
+  const graphiql = createGraphiQL(demo === null ? [] : exampleUsers(demo));
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = request.url?.split('?')[0];
+    if (path === ENDPOINT) return answerGraphQL(request, response);
+    if (request.method === 'GET') {
+      if (path === '/healthz') return sendJson(response, 200, { ok: true });
+      if (path === '/readyz') return sendReadiness(response, ready);
+      if (path === '/' && demo !== null) return serveDemoPage(response, demo.users);
+    }
+    sendJson(response, 404, { error: 'Not found' });
+  }
+
+  async function answerGraphQL(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { origin, accept = '' } = request.headers;
+    if (origin !== undefined) {
+      response.setHeader('vary', 'origin');
+      if (isAllowedOrigin(request, allowedOrigins)) {
+        response.setHeader('access-control-allow-origin', origin);
+        response.setHeader('access-control-allow-methods', 'POST');
+        response.setHeader('access-control-allow-headers', 'authorization, content-type');
+        response.setHeader('access-control-max-age', '600');
+      }
+    }
+    if (request.method === 'OPTIONS') {
+      response.writeHead(204).end();
+      return;
+    }
+    if (request.method === 'GET' && accept.includes('text/html')) return graphiql(request, response);
+    if (request.method !== 'POST') {
+      response.setHeader('allow', 'POST');
+      return refuse(response, 405, 'Operations are sent with POST.');
+    }
+    if (!/^application\/json\s*(?:;|$)/i.test(request.headers['content-type'] ?? '')) {
+      return refuse(response, 415, 'The body wants the content type application/json.');
+    }
+    if (Number(request.headers['content-length'] ?? 0) > MAX_BODY) {
+      response.setHeader('connection', 'close');
+      return refuse(response, 413, `The body is larger than ${MAX_BODY} bytes.`);
+    }
+    await yoga(request, response);
+  }
+
+  const server = createServer((request, response) => {
+    answer(request, response).catch((error: unknown) => {
+      logger.error({ err: error }, 'A request could not be answered');
+      metrics.internalError();
+      if (response.headersSent) response.destroy();
+      else sendJson(response, 500, { error: 'Internal server error' });
+    });
+  });
+  const sockets = serveWebSockets(server, ENDPOINT, {
+    operations: createSocketOperations({ yoga, services, mask }),
+    verify,
+    allowedOrigins,
+    maxConnections: deps.maxConnections,
+    logger,
+    metrics,
+    now,
+    ...(deps.socketTimings && { timings: deps.socketTimings }),
+  });
+
+  return {
+    async listen(port, host) {
+      server.listen(port, host);
+      await once(server, 'listening');
+      return (server.address() as AddressInfo).port;
+    },
+    async close() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      const limit = setTimeout(() => server.closeAllConnections(), DRAIN_LIMIT);
+      await Promise.all([sockets.close(), closed]);
+      clearTimeout(limit);
+    },
+  };
+}
+
+/** A GraphQL-shaped answer to what never gets as far as GraphQL. */
+function refuse(response: ServerResponse, status: number, message: string): void {
+  sendJson(response, status, { errors: [{ message, extensions: { code: 'BAD_USER_INPUT' } }] });
+}
+
+function endAt(response: ServerResponse, instant: number, now: () => number): void {
+  // The timer of an answer that is over before, nearly every one, is gone with it.
+  const timer = setTimeout(() => response.destroy(), Math.min(Math.max(instant - now(), 0), 2 ** 31 - 1));
+  response.once('close', () => clearTimeout(timer));
+}
+
+function exampleUsers({ users, conversationId }: NonNullable<HttpServerDeps['demo']>) {
+  return users.map(({ id, token }) => ({
+    id,
+    token,
+    conversationId,
+    others: users.filter((user) => user.id !== id).map((user) => user.id),
+  }));
+}

@@ -1,0 +1,162 @@
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { handleProtocols, makeServer } from 'graphql-ws';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { bearer, TokenError, type TokenVerifier } from '../auth/token.ts';
+import { CLOSE } from '../errors.ts';
+import { MAX_BODY } from '../graphql/yoga.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import { type CloseFrame, Connection } from './connection.ts';
+import { isAllowedOrigin } from './origins.ts';
+import type { SocketOperations } from './socket-operations.ts';
+
+/** How long things of a socket take, in milliseconds. */
+export const SOCKET_TIMINGS = {
+  /** Between two pings. A peer that is gone does not answer one, and is found at the next: within 20 s. */
+  pingMs: 10_000,
+  /** From the opening to `connection_init`. */
+  initMs: 5_000,
+  /** From our close frame to the peer's; then the connection is cut. */
+  closeMs: 3_000,
+};
+
+export interface WebSocketDeps {
+  readonly operations: SocketOperations;
+  readonly verify: TokenVerifier['verify'];
+  /** Beside the server's own. */
+  readonly allowedOrigins: readonly string[];
+  readonly maxConnections: number;
+  readonly logger: Pick<Logger, 'error'>;
+  readonly metrics: Pick<Metrics, 'socketOpened' | 'socketClosed' | 'internalError'>;
+  readonly now: () => number;
+  /** SOCKET_TIMINGS, but for tests. */
+  readonly timings?: Partial<typeof SOCKET_TIMINGS>;
+}
+
+export interface WebSockets {
+  /** Takes no new socket, closes those that are open with 1012, and resolves when all are gone. */
+  close(): Promise<void>;
+}
+
+const CLOSE_BY_CODE: ReadonlyMap<number, CloseFrame> = new Map(
+  Object.values(CLOSE).map((close) => [close.code, close]),
+);
+
+/** GraphQL over WebSocket (`graphql-transport-ws`) for the upgrades of an HTTP server. */
+export function serveWebSockets(server: Server, path: string, deps: WebSocketDeps): WebSockets {
+  const { operations, verify, logger, metrics, now } = deps;
+  const { pingMs, initMs, closeMs } = { ...SOCKET_TIMINGS, ...deps.timings };
+  /** From the upgrade to the last of it: what the cap counts. */
+  const connections = new Set<Connection>();
+  let onGone: (() => void) | null = null;
+
+  // A variable, for the types do not know `closeTimeout` yet.
+  const options = {
+    noServer: true,
+    clientTracking: false,
+    maxPayload: MAX_BODY,
+    handleProtocols,
+    closeTimeout: closeMs,
+  };
+  const upgrades = new WebSocketServer(options);
+
+  const protocol = makeServer<Record<string, unknown>, Connection>({
+    connectionInitWaitTimeout: initMs,
+    async onConnect({ connectionParams, extra: connection }) {
+      const authorization = connectionParams?.authorization;
+      try {
+        const viewer = await verify(bearer(typeof authorization === 'string' ? authorization : null));
+        connection.session.viewer = viewer;
+        connection.closeAt(viewer.tokenExpiresAt, CLOSE.TOKEN_EXPIRED, now);
+        return true;
+      } catch (error) {
+        connection.close(closeFor(error));
+        // graphql-ws closes with 4403 for it; the socket is closing already, so that is never sent.
+        return false;
+      }
+    },
+    onSubscribe: ({ extra }, id, payload) => operations.onSubscribe(extra.session, id, payload),
+    onComplete: ({ extra }, id) => operations.onComplete(extra.session, id),
+    execute: operations.execute,
+    subscribe: operations.subscribe,
+  });
+
+  function closeFor(error: unknown): CloseFrame {
+    if (error instanceof TokenError) {
+      return error.kind === 'expired' ? CLOSE.TOKEN_EXPIRED : CLOSE.UNAUTHORIZED;
+    }
+    fault(error, 'A token could not be checked');
+    // The issuer's keys can't be had: nothing is known against the client, so it may come back.
+    return { code: CLOSE.FULL.code, reason: 'Try again later' };
+  }
+
+  function fault(err: unknown, message: string): void {
+    logger.error({ err }, message);
+    metrics.internalError();
+  }
+
+  function open(ws: WebSocket, tcp: Duplex): void {
+    const connection = new Connection(ws, tcp);
+    if (connections.size >= deps.maxConnections) {
+      connection.close(CLOSE.FULL);
+      return;
+    }
+    connections.add(connection);
+    metrics.socketOpened();
+    ws.on('close', () => {
+      connections.delete(connection);
+      metrics.socketClosed();
+      if (connections.size === 0) onGone?.();
+    });
+    const closed = protocol.opened(
+      {
+        protocol: ws.protocol,
+        send: (message) => connection.send(message),
+        close: (code) => connection.close(CLOSE_BY_CODE.get(code ?? 0) ?? CLOSE.INTERNAL),
+        onMessage: (handle) =>
+          ws.on('message', (message) => {
+            // ws goes on reading while it closes; nobody answers for what comes then.
+            if (!connection.open) return;
+            handle(String(message)).catch((error: unknown) => {
+              fault(error, 'A message could not be handled');
+              connection.close(CLOSE.INTERNAL);
+            });
+          }),
+      },
+      connection,
+    );
+    connection.onEnd(() => {
+      closed().catch((error: unknown) => fault(error, 'The operations of a socket could not be ended'));
+    });
+  }
+
+  const upgrade = (request: IncomingMessage, tcp: Duplex, head: Buffer) => {
+    if (onGone !== null) return refuse(tcp, '503 Service Unavailable');
+    if (request.url?.split('?')[0] !== path) return refuse(tcp, '404 Not Found');
+    if (!isAllowedOrigin(request, deps.allowedOrigins)) return refuse(tcp, '403 Forbidden');
+    upgrades.handleUpgrade(request, tcp, head, (ws) => open(ws, tcp));
+  };
+  server.on('upgrade', upgrade);
+
+  const pings = setInterval(() => {
+    for (const connection of connections) connection.check();
+  }, pingMs);
+
+  return {
+    async close() {
+      const gone = new Promise<void>((resolve) => {
+        onGone = resolve;
+      });
+      clearInterval(pings);
+      if (connections.size === 0) return;
+      for (const connection of connections) connection.close(CLOSE.RESTARTING);
+      await gone;
+    },
+  };
+}
+
+function refuse(tcp: Duplex, status: string): void {
+  tcp.on('error', () => {});
+  tcp.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}

@@ -1,0 +1,37 @@
+import { SignJWT } from 'jose';
+import { type App, startApp } from '../../src/app.ts';
+import { loadConfig } from '../../src/config.ts';
+import { createLogger } from '../../src/observability/logger.ts';
+
+/** An instance of Ringdown in the test's own process, on ports of its own. */
+
+const SECRET = 'a-secret-of-the-tests-that-is-long-enough';
+const ISSUER = 'https://app.test';
+const AUDIENCE = 'ringdown-test';
+
+/** The identity settings that `tokenFor` fits. */
+export const IDENTITY = { JWT_SECRET: SECRET, JWT_ISSUER: ISSUER, JWT_AUDIENCE: AUDIENCE };
+
+export async function tokenFor(userId: string, scope = '', lifetimeMs = 600_000): Promise<string> {
+  return new SignJWT({ scope })
+    .setProtectedHeader({ alg: 'HS256' })
+    .setIssuer(ISSUER)
+    .setAudience(AUDIENCE)
+    .setSubject(userId)
+    .setExpirationTime(new Date(Date.now() + lifetimeMs))
+    .sign(new TextEncoder().encode(SECRET));
+}
+
+/** Without DATABASE_URL on the embedded database in memory, without REDIS_URL on the log in memory. */
+export function startTestApp(env: Record<string, string> = {}): Promise<App> {
+  const config = loadConfig({
+    HOST: '127.0.0.1',
+    PORT: '0',
+    METRICS_PORT: '0',
+    LOG_LEVEL: 'fatal',
+    INITIATE_RATE: '10000',
+    ...IDENTITY,
+    ...env,
+  });
+  return startApp(config, createLogger(config.logLevel));
+}

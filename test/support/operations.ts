@@ -1,0 +1,403 @@
+import { graphql } from './generated/index.ts';
+
+/** The operations that an app would use. `npm run codegen` gives them their types. */
+
+export const CallParts = graphql(`
+  fragment CallParts on Call {
+    id
+    conversationId
+    type
+    status
+    version
+    callerId
+    participants {
+      ...ParticipantParts
+    }
+    createdAt
+    answeredAt
+    expiresAt
+    endedAt
+    endReason
+    endedBy
+    durationSeconds
+  }
+`);
+
+export const ParticipantParts = graphql(`
+  fragment ParticipantParts on Participant {
+    id
+    userId
+    role
+    status
+    sessionId
+    joinSeq
+    media {
+      muted
+      videoOn
+      screenOn
+    }
+    invitedAt
+    ringDeadline
+    declinedBusy
+    joinedAt
+    leftAt
+    leaveReason
+  }
+`);
+
+export const RejectionParts = graphql(`
+  fragment RejectionParts on Rejection {
+    code
+    message
+    retryAfterMs
+  }
+`);
+
+export const CallResultParts = graphql(`
+  fragment CallResultParts on CallResult {
+    __typename
+    ... on CallSuccess {
+      call {
+        ...CallParts
+      }
+    }
+    ...RejectionParts
+  }
+`);
+
+export const Viewer = graphql(`
+  query Viewer {
+    viewer {
+      id
+      scopes
+      activeCalls {
+        ...CallParts
+      }
+    }
+  }
+`);
+
+export const GetCall = graphql(`
+  query GetCall($id: ID!) {
+    call(id: $id) {
+      ...CallParts
+    }
+  }
+`);
+
+export const GetTimeline = graphql(`
+  query GetTimeline($id: ID!, $first: Int! = 100, $after: String) {
+    call(id: $id) {
+      timeline(first: $first, after: $after) {
+        edges {
+          cursor
+          node {
+            at
+            kind
+            actorId
+            subjectId
+            detail
+          }
+        }
+        pageInfo {
+          ...PageParts
+        }
+      }
+    }
+  }
+`);
+
+export const PageParts = graphql(`
+  fragment PageParts on PageInfo {
+    hasNextPage
+    hasPreviousPage
+    startCursor
+    endCursor
+  }
+`);
+
+export const GetCalls = graphql(`
+  query GetCalls($first: Int, $after: String, $last: Int, $before: String, $filter: CallFilter) {
+    calls(first: $first, after: $after, last: $last, before: $before, filter: $filter) {
+      edges {
+        cursor
+        node {
+          ...CallParts
+        }
+      }
+      pageInfo {
+        ...PageParts
+      }
+    }
+  }
+`);
+
+export const GetIceServers = graphql(`
+  query GetIceServers($callId: ID!) {
+    iceServers(callId: $callId) {
+      __typename
+      ... on IceServers {
+        servers {
+          urls
+          username
+          credential
+        }
+        refreshAt
+      }
+      ...RejectionParts
+    }
+  }
+`);
+
+export const InitiateCall = graphql(`
+  mutation InitiateCall($input: InitiateCallInput!) {
+    initiateCall(input: $input) {
+      __typename
+      ... on InitiateCallSuccess {
+        call {
+          ...CallParts
+        }
+        cursor
+        joinedExisting
+      }
+      ...RejectionParts
+    }
+  }
+`);
+
+export const JoinCall = graphql(`
+  mutation JoinCall($input: JoinCallInput!) {
+    joinCall(input: $input) {
+      __typename
+      ... on JoinCallSuccess {
+        call {
+          ...CallParts
+        }
+        cursor
+        rejoined
+      }
+      ...RejectionParts
+    }
+  }
+`);
+
+export const DeclineCall = graphql(`
+  mutation DeclineCall($callId: ID!, $busy: Boolean! = false) {
+    declineCall(callId: $callId, busy: $busy) {
+      ...CallResultParts
+    }
+  }
+`);
+
+export const LeaveCall = graphql(`
+  mutation LeaveCall($callId: ID!, $sessionId: ID!) {
+    leaveCall(callId: $callId, sessionId: $sessionId) {
+      ...CallResultParts
+    }
+  }
+`);
+
+export const EndCall = graphql(`
+  mutation EndCall($callId: ID!) {
+    endCall(callId: $callId) {
+      ...CallResultParts
+    }
+  }
+`);
+
+export const InviteToCall = graphql(`
+  mutation InviteToCall($callId: ID!, $userIds: [ID!]!) {
+    inviteToCall(callId: $callId, userIds: $userIds) {
+      ...CallResultParts
+    }
+  }
+`);
+
+export const RemoveParticipant = graphql(`
+  mutation RemoveParticipant($callId: ID!, $userId: ID!) {
+    removeParticipant(callId: $callId, userId: $userId) {
+      ...CallResultParts
+    }
+  }
+`);
+
+export const MuteParticipant = graphql(`
+  mutation MuteParticipant($callId: ID!, $userId: ID!) {
+    muteParticipant(callId: $callId, userId: $userId) {
+      ...CallResultParts
+    }
+  }
+`);
+
+export const SetMediaState = graphql(`
+  mutation SetMediaState(
+    $callId: ID!
+    $sessionId: ID!
+    $muted: Boolean
+    $videoOn: Boolean
+    $screenOn: Boolean
+  ) {
+    setMediaState(
+      callId: $callId
+      sessionId: $sessionId
+      muted: $muted
+      videoOn: $videoOn
+      screenOn: $screenOn
+    ) {
+      ...CallResultParts
+    }
+  }
+`);
+
+export const SendSignal = graphql(`
+  mutation SendSignal($input: SendSignalInput!) {
+    sendSignal(input: $input) {
+      __typename
+      ... on SendSignalSuccess {
+        at
+        duplicate
+      }
+      ...RejectionParts
+    }
+  }
+`);
+
+export const PutConversation = graphql(`
+  mutation PutConversation($id: ID!, $memberIds: [ID!]!, $version: Int) {
+    putConversation(id: $id, memberIds: $memberIds, version: $version) {
+      ...ConversationParts
+    }
+  }
+`);
+
+export const ConversationParts = graphql(`
+  fragment ConversationParts on Conversation {
+    id
+    memberIds
+    version
+  }
+`);
+
+export const AddMembers = graphql(`
+  mutation AddMembers($conversationId: ID!, $userIds: [ID!]!) {
+    addMembers(conversationId: $conversationId, userIds: $userIds) {
+      ...ConversationParts
+    }
+  }
+`);
+
+export const RemoveMembers = graphql(`
+  mutation RemoveMembers($conversationId: ID!, $userIds: [ID!]!) {
+    removeMembers(conversationId: $conversationId, userIds: $userIds) {
+      ...ConversationParts
+    }
+  }
+`);
+
+export const DeleteConversation = graphql(`
+  mutation DeleteConversation($id: ID!) {
+    deleteConversation(id: $id)
+  }
+`);
+
+export const TerminateCall = graphql(`
+  mutation TerminateCall($callId: ID!) {
+    terminateCall(callId: $callId) {
+      ...CallResultParts
+    }
+  }
+`);
+
+export const CallEvents = graphql(`
+  subscription CallEvents($callId: ID!, $sessionId: ID!, $after: Cursor) {
+    callEvents(callId: $callId, sessionId: $sessionId, after: $after) {
+      __typename
+      cursor
+      callId
+      at
+      ... on CallSnapshot {
+        recovered
+        call {
+          ...CallParts
+        }
+      }
+      ... on SignalReceived {
+        from
+        fromJoinSeq
+        to
+        signal {
+          __typename
+          ... on Offer {
+            sdp
+            generation
+          }
+          ... on Answer {
+            sdp
+            generation
+          }
+          ... on IceCandidates {
+            items {
+              candidate
+              sdpMid
+              sdpMLineIndex
+              usernameFragment
+            }
+            generation
+          }
+          ... on Renegotiate {
+            iceRestart
+          }
+        }
+      }
+      ... on ParticipantChanged {
+        version
+        participant {
+          ...ParticipantParts
+        }
+      }
+      ... on CallChanged {
+        call {
+          ...CallParts
+        }
+      }
+      ... on CallExpiring {
+        expiresAt
+      }
+      ... on CallEnded {
+        call {
+          ...CallParts
+        }
+      }
+      ... on SignalingDegraded {
+        reason
+      }
+    }
+  }
+`);
+
+export const IncomingCalls = graphql(`
+  subscription IncomingCalls {
+    incomingCalls {
+      __typename
+      ... on IncomingSnapshot {
+        at
+        calls {
+          ...CallParts
+        }
+      }
+      ... on CallRinging {
+        at
+        call {
+          ...CallParts
+        }
+      }
+      ... on RingStopped {
+        at
+        reason
+        call {
+          ...CallParts
+        }
+      }
+    }
+  }
+`);

@@ -1,0 +1,314 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, describe, expect, it } from 'vitest';
+import { ConfigError, loadConfig } from '../../src/config.ts';
+import { SETTINGS } from '../../src/config-settings.ts';
+import { duration } from '../../src/config-values.ts';
+
+const SECRET = 'a-secret-of-thirty-two-bytes-or-more';
+const JWT = { JWT_SECRET: SECRET, JWT_ISSUER: 'https://id.example', JWT_AUDIENCE: 'ringdown' };
+const folder = mkdtempSync(join(tmpdir(), 'config-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function fileOf(content: string | Uint8Array): string {
+  const path = join(folder, `${Math.random()}`);
+  writeFileSync(path, content);
+  return path;
+}
+
+function problemsOf(env: Record<string, string>): readonly string[] {
+  try {
+    loadConfig(env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+describe('loadConfig', () => {
+  it('has the documented defaults in an empty environment', () => {
+    expect(loadConfig({})).toEqual({
+      embedded: true,
+      production: false,
+      demo: true,
+      host: '127.0.0.1',
+      port: 4000,
+      metricsPort: 9464,
+      database: { url: null, dataDir: null, poolSize: 10, timeoutMs: 5_000 },
+      redisUrl: null,
+      jwt: null,
+      allowedOrigins: [],
+      limits: {
+        maxParticipants: 10,
+        maxInvitees: 100,
+        maxCallDurationMs: 86_400_000,
+        callDurationWarningMs: 3_600_000,
+        ringTimeoutMs: 300_000,
+        disconnectGraceMs: 120_000,
+        aloneTimeoutMs: 60_000,
+        initiatePerMinute: 10,
+        maxConnections: 10_000,
+      },
+      iceServers: [],
+      turn: null,
+      metricsPerCall: false,
+      logLevel: 'info',
+    });
+  });
+
+  it('reads a whole deployment', () => {
+    const config = loadConfig({
+      ...JWT,
+      NODE_ENV: 'production',
+      PORT: '8080',
+      DATABASE_URL: 'postgres://app:pw@db:5432/app',
+      DATA_DIR: '/data',
+      REDIS_URL: 'rediss://:pw@redis:6380/1',
+      ALLOWED_ORIGINS: 'https://app.example.com, capacitor://localhost,http://localhost:5173',
+      MAX_PARTICIPANTS: '4',
+      DISCONNECT_GRACE: '500ms',
+      MAX_CALL_DURATION: '1d',
+      CALL_DURATION_WARNING: '5m',
+      ICE_SERVERS: '[{"urls":"stun:stun.example.com"}]',
+      TURN_URLS: 'turn:turn.example.com:3478?transport=udp,turns:turn.example.com',
+      TURN_SECRETS: 'new,old',
+      METRICS_PER_CALL: 'true',
+      LOG_LEVEL: 'debug',
+    });
+    expect(config).toMatchObject({
+      embedded: false,
+      production: true,
+      demo: false,
+      host: '0.0.0.0',
+      port: 8080,
+      database: { url: 'postgres://app:pw@db:5432/app', dataDir: null },
+      redisUrl: 'rediss://:pw@redis:6380/1',
+      jwt: { secret: SECRET, jwksUrl: null, issuer: 'https://id.example', audience: 'ringdown' },
+      allowedOrigins: ['https://app.example.com', 'capacitor://localhost', 'http://localhost:5173'],
+      limits: { maxParticipants: 4, disconnectGraceMs: 500, callDurationWarningMs: 300_000 },
+      iceServers: [{ urls: ['stun:stun.example.com'], username: null, credential: null }],
+      turn: {
+        urls: ['turn:turn.example.com:3478?transport=udp', 'turns:turn.example.com'],
+        secrets: ['new', 'old'],
+      },
+      metricsPerCall: true,
+      logLevel: 'debug',
+    });
+  });
+
+  it('is frozen to its depths', () => {
+    const config = loadConfig({ ICE_SERVERS: '[{"urls":["stun:a.example"]}]' });
+    expect(() => Object.assign(config, { port: 1 })).toThrow(TypeError);
+    expect(() => Object.assign(config.limits, { maxParticipants: 99 })).toThrow(TypeError);
+    expect(() => (config.iceServers[0]!.urls as string[]).push('x')).toThrow(TypeError);
+  });
+
+  it('tells of every wrong setting at once, with what is allowed', () => {
+    const problems = problemsOf({
+      PORT: 'http',
+      RING_TIMEOUT: '5 min',
+      MAX_PARTICIPANTS: '1',
+      LOG_LEVEL: 'loud',
+    });
+    expect(problems).toEqual([
+      'PORT is not a whole number (it is "http"); allowed: port, 0 to 65535',
+      'MAX_PARTICIPANTS is too small (it is "1"); allowed: 2 to 50',
+      'RING_TIMEOUT is not a duration (it is "5 min"); allowed: duration, 1s to 1h',
+      expect.stringMatching(/^LOG_LEVEL is none of these \(it is "loud"\); allowed: /),
+    ]);
+    expect(new ConfigError(problems).message).toContain(problems[3]);
+  });
+
+  it.each([
+    ['PORT', '65536'],
+    ['MAX_PARTICIPANTS', '51'],
+    ['MAX_PARTICIPANTS', '2.5'],
+    ['INITIATE_RATE', '0'],
+    ['RING_TIMEOUT', '2h'],
+    ['DISCONNECT_GRACE', '15'],
+    ['METRICS_PER_CALL', 'yes'],
+    ['NODE_ENV', 'prod'],
+    ['DATABASE_URL', 'mysql://db/app'],
+    ['REDIS_URL', 'localhost:6379'],
+    ['ALLOWED_ORIGINS', 'https://app.example.com/'],
+    ['ALLOWED_ORIGINS', 'https://app.example.com:443'],
+    ['ALLOWED_ORIGINS', '*'],
+    ['ALLOWED_ORIGINS', 'https://a.example,,https://b.example'],
+    ['HOST', 'a host'],
+    ['ICE_SERVERS', 'stun:stun.example.com'],
+    ['ICE_SERVERS', '[{"urls":"http://stun.example.com"}]'],
+  ])('refuses %s=%s, and complains of nothing else', (name, value) => {
+    const jwt = name === 'DATABASE_URL' || name === 'NODE_ENV' ? JWT : {};
+    const problems = problemsOf({ ...jwt, [name]: value });
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toMatch(new RegExp(`^${name} .*; allowed: `));
+  });
+
+  it("never prints a secret's value", () => {
+    const hidden = 'hide-me';
+    const problems = problemsOf({
+      JWT_SECRET: hidden,
+      DATABASE_URL: `${hidden}://u:${hidden}@h/d`,
+      REDIS_URL: hidden,
+      TURN_URLS: 'turn:turn.example.com',
+      TURN_SECRETS: `${hidden},${hidden}`,
+      ICE_SERVERS: `[{"urls":"turn:a.example","username":"${hidden}","credential":"${hidden}`,
+    });
+    for (const name of ['JWT_SECRET', 'DATABASE_URL', 'REDIS_URL', 'TURN_SECRETS', 'ICE_SERVERS']) {
+      expect(problems).toContainEqual(expect.stringMatching(new RegExp(`^${name} `)));
+    }
+    expect(problems.join()).not.toContain(hidden);
+  });
+
+  it('warns by default an hour before the end, or at half of a call of two hours or less', () => {
+    const warning = (max: string) => loadConfig({ MAX_CALL_DURATION: max }).limits.callDurationWarningMs;
+    expect([warning('3h'), warning('2h'), warning('10m'), warning('1s')]).toEqual([
+      3_600_000, 3_600_000, 300_000, 500,
+    ]);
+  });
+
+  it('takes no warning that would come before the call', () => {
+    expect(problemsOf({ MAX_CALL_DURATION: '1h', CALL_DURATION_WARNING: '1h' })).toEqual([
+      expect.stringContaining('CALL_DURATION_WARNING is not less than MAX_CALL_DURATION'),
+    ]);
+    expect(problemsOf({ MAX_CALL_DURATION: '1h', CALL_DURATION_WARNING: '59m' })).toEqual([]);
+  });
+
+  it('takes no two listeners on one port, but any free ones', () => {
+    expect(problemsOf({ PORT: '9464' })).toEqual([
+      expect.stringMatching(/^METRICS_PORT is 9464, as PORT is/),
+    ]);
+    expect(problemsOf({ PORT: '0', METRICS_PORT: '0' })).toEqual([]);
+  });
+
+  it('takes TURN URLs and secrets together alone, and no STUN URL among them', () => {
+    expect(problemsOf({ TURN_URLS: 'turn:a.example' })).toEqual([expect.stringMatching(/^TURN_SECRETS /)]);
+    expect(problemsOf({ TURN_SECRETS: 's' })).toEqual([expect.stringMatching(/^TURN_URLS /)]);
+    expect(problemsOf({ TURN_URLS: 'turn:a.example,stun:a.example', TURN_SECRETS: 's' })).toEqual([
+      expect.stringMatching(/^TURN_URLS item 2 is not a turn: or turns: URL/),
+    ]);
+  });
+});
+
+describe('identity settings', () => {
+  it('need no key in a demo alone', () => {
+    expect(loadConfig({}).demo).toBe(true);
+    for (const env of [{ NODE_ENV: 'production' }, { DATABASE_URL: 'postgres://db/app' }]) {
+      expect(problemsOf(env)).toEqual([
+        expect.stringMatching(/^JWT_SECRET and JWT_JWKS_URL are both missing/),
+      ]);
+    }
+  });
+
+  it.each([{ JWT_SECRET: '' }, { JWT_ISSUER: 'x' }, { JWT_SECRET_FILE: '' }])(
+    'make no demo of a deployment that meant to have a key: %o',
+    (env) => {
+      expect(problemsOf(env)).toEqual([
+        expect.stringMatching(/^JWT_SECRET and JWT_JWKS_URL are both missing/),
+      ]);
+    },
+  );
+
+  it('take one key, with issuer and audience', () => {
+    expect(problemsOf({ ...JWT, JWT_JWKS_URL: 'https://id.example/jwks' })).toEqual([
+      expect.stringMatching(/^JWT_SECRET and JWT_JWKS_URL are both set/),
+    ]);
+    expect(problemsOf({ JWT_SECRET: SECRET })).toEqual([
+      expect.stringMatching(/^JWT_ISSUER /),
+      expect.stringMatching(/^JWT_AUDIENCE /),
+    ]);
+    const { jwt, demo } = loadConfig({
+      ...JWT,
+      JWT_SECRET: undefined,
+      JWT_JWKS_URL: 'https://id.example/jwks',
+    });
+    expect(jwt).toMatchObject({ secret: null, jwksUrl: 'https://id.example/jwks' });
+    expect(demo).toBe(false);
+  });
+
+  it('take a secret of 32 bytes, not of 31', () => {
+    expect(problemsOf({ ...JWT, JWT_SECRET: 'é'.repeat(16) })).toEqual([]);
+    expect(problemsOf({ ...JWT, JWT_SECRET: 'x'.repeat(31) })).toEqual([
+      'JWT_SECRET is too short; allowed: 32 bytes or more',
+    ]);
+  });
+
+  it('take keys over plain HTTP outside production alone', () => {
+    const env = { JWT_JWKS_URL: 'http://id.local/jwks', JWT_ISSUER: 'i', JWT_AUDIENCE: 'a' };
+    expect(problemsOf(env)).toEqual([]);
+    expect(problemsOf({ ...env, NODE_ENV: 'production' })).toEqual([
+      expect.stringMatching(/^JWT_JWKS_URL .*https/),
+    ]);
+  });
+});
+
+describe('a secret from a file', () => {
+  it('is read without its line break', () => {
+    const jwt = { ...JWT, JWT_SECRET: undefined, JWT_SECRET_FILE: fileOf(`${SECRET}\n`) };
+    expect(loadConfig(jwt).jwt).toMatchObject({ secret: SECRET });
+  });
+
+  it('works for each secret', () => {
+    const config = loadConfig({
+      ...JWT,
+      DATABASE_URL_FILE: fileOf('postgres://db/app'),
+      REDIS_URL_FILE: fileOf('redis://redis'),
+      TURN_SECRETS_FILE: fileOf('one,two'),
+      TURN_URLS: 'turn:turn.example.com',
+      ICE_SERVERS_FILE: fileOf('[\n{"urls":"stun:stun.example.com"}\n]\n'),
+    });
+    expect(config.embedded).toBe(false);
+    expect(config.database.url).toBe('postgres://db/app');
+    expect(config.redisUrl).toBe('redis://redis');
+    expect(config.turn?.secrets).toEqual(['one', 'two']);
+    expect(config.iceServers).toHaveLength(1);
+  });
+
+  it('is refused beside the variable, where it is missing, empty or no text', () => {
+    const problem = (env: Record<string, string>) =>
+      problemsOf({ JWT_ISSUER: 'i', JWT_AUDIENCE: 'a', ...env });
+    expect(problem({ JWT_SECRET: SECRET, JWT_SECRET_FILE: fileOf(SECRET) })).toEqual([
+      'JWT_SECRET and JWT_SECRET_FILE are both set; allowed: one of them',
+    ]);
+    expect(problem({ JWT_SECRET_FILE: join(folder, 'none') })).toEqual([expect.stringContaining('(ENOENT)')]);
+    expect(problem({ JWT_SECRET_FILE: fileOf('\n') })).toEqual([expect.stringContaining('is empty')]);
+    expect(problem({ JWT_SECRET_FILE: fileOf(new Uint8Array(32).fill(0xff)) })).toEqual([
+      expect.stringContaining('UTF-8'),
+    ]);
+  });
+});
+
+describe('durations', () => {
+  const day = duration('0ms', '999999d');
+
+  it('count in milliseconds', () => {
+    expect(['500ms', '15s', '5m', '24h', '1d'].map((text) => day.parse(text))).toEqual([
+      500, 15_000, 300_000, 86_400_000, 86_400_000,
+    ]);
+  });
+
+  it('are a whole number and a unit, and nothing else is', () => {
+    fc.assert(
+      fc.property(fc.string(), (text) => day.safeParse(text).success === /^\d{1,9}(ms|[smhd])$/.test(text)),
+    );
+    fc.assert(
+      fc.property(fc.nat(999_999), fc.constantFrom('ms', 's', 'm', 'h', 'd'), (count, unit) => {
+        expect(day.parse(`${count}${unit}`) / day.parse(`1${unit}`)).toBe(count);
+      }),
+    );
+  });
+});
+
+describe('the table of settings', () => {
+  it.each(Object.entries(SETTINGS))(
+    '%s says what it is and why, and its default is allowed',
+    (name, setting) => {
+      expect(setting.about).not.toBe('');
+      expect(setting.why).not.toBe('');
+      if (setting.default !== null) expect(problemsOf({ [name]: setting.default })).toEqual([]);
+    },
+  );
+});

@@ -1,0 +1,33 @@
+import { defineConfig } from 'vitest/config';
+
+/**
+ * Kinds of tests, each a folder under test/: how long one may take (milliseconds), and in which round it
+ * runs. Those that stop servers or run browsers want the machine to themselves.
+ */
+const KINDS = [
+  { name: 'unit', timeout: 10_000, round: 1, workers: 2 },
+  { name: 'contract', timeout: 30_000, round: 1, workers: 2 },
+  { name: 'integration', timeout: 30_000, round: 1, workers: 2 },
+  { name: 'protocol', timeout: 30_000, round: 1, workers: 2 },
+  { name: 'faults', timeout: 60_000, round: 2, workers: 1 },
+  { name: 'webrtc', timeout: 60_000, round: 2, workers: 1 },
+  { name: 'browser', timeout: 90_000, round: 2, workers: 1 },
+];
+
+export default defineConfig({
+  test: {
+    globalSetup: 'test/support/global-setup.ts',
+    // A test that leaves something running is named instead of holding up the run.
+    teardownTimeout: 10_000,
+    projects: KINDS.map(({ name, timeout, round, workers }) => ({
+      test: {
+        name,
+        include: [`test/${name}/**/*.test.ts`],
+        testTimeout: timeout,
+        hookTimeout: 60_000,
+        maxWorkers: workers,
+        sequence: { groupOrder: round },
+      },
+    })),
+  },
+});
