@@ -98,6 +98,7 @@ export class RedisChannels implements Channels {
     } catch (error) {
       line.id = await id;
       line.listeners.clear();
+      this.#drop(channel, line);
       this.#connection.hooks.onSubscribeFailed();
       throw unavailable(error);
     }

@@ -48,7 +48,11 @@ export function useMaskedDocumentErrors(mask: MaskError): Plugin {
     onParse:
       () =>
       ({ result, replaceParseResult }) => {
-        if (result instanceof Error) replaceParseResult(mask(result));
+        if (!(result instanceof Error)) return;
+        const masked = mask(result);
+        // Yoga gives this code over HTTP alone.
+        const extensions = { code: 'GRAPHQL_PARSE_FAILED', ...masked.extensions };
+        replaceParseResult(located(masked, masked.message, extensions));
       },
     onValidate:
       () =>

@@ -106,7 +106,10 @@ export function createClient({ url, token }: ClientOptions): Client {
     query,
     mutate: query,
     subscribe(document, variables) {
-      const iterator = client.iterate({ query: textOf(document), variables: variables as Record<string, unknown> });
+      const iterator = client.iterate({
+        query: textOf(document),
+        variables: variables as Record<string, unknown>,
+      });
       return new Stream(iterator, (result) => Object.values(dataOf(result) as object)[0]) as never;
     },
     async connect() {

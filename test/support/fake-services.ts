@@ -62,7 +62,10 @@ export class FakeServices {
       activeCalls: async () => [this.call],
       timeline: async () => ({
         edges: [
-          { cursor: 't1', node: { at: AT, kind: 'created', actorId: 'ada', subjectId: null, detail: 'Started' } },
+          {
+            cursor: 't1',
+            node: { at: AT, kind: 'created', actorId: 'ada', subjectId: null, detail: 'Started' },
+          },
         ],
         pageInfo: EMPTY_PAGE,
       }),
@@ -227,7 +230,10 @@ export class Observed {
   readonly errors: unknown[] = [];
   sockets = 0;
   internalErrors = 0;
-  readonly logger = { error: (...args: unknown[]) => this.errors.push(args) } as unknown as Pick<Logger, 'error'>;
+  readonly logger = { error: (...args: unknown[]) => this.errors.push(args) } as unknown as Pick<
+    Logger,
+    'error'
+  >;
   readonly metrics = {
     socketOpened: () => void this.sockets++,
     socketClosed: () => void this.sockets--,
