@@ -5,7 +5,7 @@ import { v4 as uuid } from 'uuid';
 import { createDemoTokens } from './auth/demo.ts';
 import { createTokenVerifier } from './auth/token.ts';
 import { Background } from './background.ts';
-import type { CallLog, SeatHolder } from './call-log/call-log.ts';
+import { type CallLog, LogUnavailable, type SeatHolder } from './call-log/call-log.ts';
 import type { Channels } from './call-log/channels.ts';
 import { Feeds } from './call-log/feeds.ts';
 import { MemoryCallLog } from './call-log/memory.ts';
@@ -80,8 +80,10 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     calls: async (callIds) => (await readCalls(db, callIds)).map(({ call }) => viewOf(call)),
     onError: (error) => warn('Rings could not be read', error),
   });
-  const outbox = new Outbox(db, log, rings, () => {
+  const outbox = new Outbox(db, log, rings, (error) => {
     metrics.publishFailed();
+    if (!(error instanceof LogUnavailable)) warn('A change of state could not be published', error);
+    // Streams here need not wait for the log, where it is out of reach.
     void feeds.pollStates();
   });
   const feeds: Feeds = new Feeds(log, {
@@ -230,7 +232,9 @@ function openLog(
     },
   });
   redis.onHealth((health) =>
-    health === 'up' ? logger.info('Redis is there') : logger.warn('Redis is gone: signals stay on this instance'),
+    health === 'up'
+      ? logger.info('Redis is there')
+      : logger.warn('Redis is gone: signals stay on this instance'),
   );
   const channels = new RedisChannels(redis);
   return { log: new RedisCallLog(redis, channels), channels, redis };
@@ -246,7 +250,9 @@ async function readiness(
   try {
     const others = await instances.others();
     if (others.some((other) => !hasRedis || !other.hasRedis)) {
-      reasons.push('Another instance lives on this database, and they have no REDIS_URL in common: set it on all.');
+      reasons.push(
+        'Another instance lives on this database, and they have no REDIS_URL in common: set it on all.',
+      );
     }
   } catch {
     reasons.push(`The database does not answer (${database.embedded ? 'embedded' : 'Postgres'}).`);

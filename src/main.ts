@@ -42,6 +42,8 @@ async function main(): Promise<void> {
 
 main().catch((error: unknown) => {
   const isConfig = error instanceof ConfigError;
-  process.stderr.write(`${isConfig ? error.message : error instanceof Error ? error.stack : String(error)}\n`);
+  process.stderr.write(
+    `${isConfig ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
+  );
   process.exit(isConfig ? EX_CONFIG : 1);
 });

@@ -10,6 +10,7 @@ export function countFacts(metrics: Metrics, call: Call, facts: readonly Fact[])
     else if (kind === 'JOINED') metrics.callJoined();
     else if (kind === 'LEFT') {
       metrics.callLeft();
+      if (/^(DISCONNECTED|NEVER_CONNECTED)/.test(detail)) metrics.cleanedUpOnDisconnect();
       if (detail.endsWith(' GHOST')) metrics.ghostParticipant();
     } else if (kind === 'ANSWERED') metrics.rang(((call.answeredAt ?? 0) - call.createdAt) / 1000);
     else if (kind === 'ENDED') {

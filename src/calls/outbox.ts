@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { type CallLog, LogUnavailable, type Origin, type Position } from '../call-log/call-log.ts';
+import type { CallLog, Origin, Position } from '../call-log/call-log.ts';
 import type { RingBoard } from '../incoming/ring-board.ts';
 import { type Db, readCall } from './call.repository.ts';
 import type { Fact } from './call.ts';
@@ -28,11 +28,11 @@ export class Outbox {
   readonly #db: Db;
   readonly #log: CallLog;
   readonly #rings: RingBoard;
-  readonly #onUnpublished: (callId: string) => void;
+  readonly #onUnpublished: (error: unknown) => void;
   /** Published and not yet marked so; the sweeper writes the marks, nobody waits for them. */
   #unmarked: { callId: string; version: number }[] = [];
 
-  constructor(db: Db, log: CallLog, rings: RingBoard, onUnpublished: (callId: string) => void) {
+  constructor(db: Db, log: CallLog, rings: RingBoard, onUnpublished: (error: unknown) => void) {
     this.#db = db;
     this.#log = log;
     this.#rings = rings;
@@ -40,22 +40,23 @@ export class Outbox {
   }
 
   /**
-   * Appends to the log and tells the rings. Null where this call did not append it: somebody else had, or
-   * the log is out of reach, and the sweeper will.
+   * Appends to the log and tells the rings. Never rejects: what it publishes is committed, and what it could
+   * not publish the sweeper will. Null where this call did not append it: somebody else had, or it failed.
    */
   async publish(row: OutboxRow): Promise<Position | null> {
-    const rings = row.change.rings ? this.#rings.publish(row.change.rings, row.at) : undefined;
-    try {
-      const position = await this.#append(row);
-      await rings;
+    const { rings } = row.change;
+    const [appended, rung] = await Promise.allSettled([
+      this.#append(row),
+      rings ? this.#rings.publish(rings, row.at) : undefined,
+    ]);
+    if (appended.status === 'fulfilled' && rung.status === 'fulfilled') {
       this.#unmarked.push({ callId: row.callId, version: row.version });
-      return position;
-    } catch (error) {
-      if (!(error instanceof LogUnavailable)) throw error;
-      await rings?.catch(() => {});
-      this.#onUnpublished(row.callId);
-      return null;
+    } else {
+      for (const result of [appended, rung]) {
+        if (result.status === 'rejected') this.#onUnpublished(result.reason);
+      }
     }
+    return appended.status === 'fulfilled' ? appended.value : null;
   }
 
   async #append(row: OutboxRow): Promise<Position | null> {

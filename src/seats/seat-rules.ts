@@ -29,12 +29,10 @@ export function streamOpened(
   return null;
 }
 
-/** The grace begins, unless a newer stream holds the seat: then this changes nothing, and is false. */
-export function streamLost(draft: Draft, userId: string, streamId: string): boolean {
+/** The grace begins, unless a newer stream holds the seat: then this changes nothing. */
+export function streamLost(draft: Draft, userId: string, streamId: string): void {
   const participant = find(draft.call, userId);
-  if (participant?.seat?.streamId !== streamId) return false;
-  beginGrace(draft, userId, false);
-  return true;
+  if (participant?.seat?.streamId === streamId) beginGrace(draft, userId, false);
 }
 
 /** The grace begins for every seat that the dead instance held. */

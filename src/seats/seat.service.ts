@@ -160,8 +160,10 @@ export class SeatService {
     untilDone(
       'the loss of a stream',
       async () => {
-        const done = await unit.change(callId, (draft) => streamLost(draft, userId, streamId));
-        if (!isRejection(done) && done.value) metrics.cleanedUpOnDisconnect();
+        await unit.change(callId, (draft) => {
+          streamLost(draft, userId, streamId);
+          return null;
+        });
       },
       () => metrics.cleanupFailed(),
     );
