@@ -77,13 +77,6 @@ module.exports = {
       to: { path: '^(src|client/src/(?!index\\.ts$))' },
     },
     {
-      name: 'resolvable',
-      comment: 'An import that leads nowhere.',
-      severity: 'error',
-      from: {},
-      to: { couldNotResolve: true },
-    },
-    {
       name: 'no-dev-dependency-at-run-time',
       comment: 'The image has no devDependencies.',
       severity: 'error',

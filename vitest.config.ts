@@ -20,6 +20,9 @@ export default defineConfig({
     // A test that leaves something running is named instead of holding up the run.
     teardownTimeout: 10_000,
     projects: KINDS.map(({ name, timeout, round, workers }) => ({
+      // As Node resolves it: vite prefers graphql's `module` field, and would load a second copy beside the
+      // one that the libraries use.
+      resolve: { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] },
       test: {
         name,
         include: [`test/${name}/**/*.test.ts`],
