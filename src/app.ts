@@ -100,15 +100,16 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     },
     onError: (error) => warn('A call on this instance could not be followed', error),
   });
-  const unit = new CallUnit(database, outbox, config.limits, {
+  const self = { id: instanceId, hasRedis: redis !== null };
+  const instances = createInstances(database, () => unit, self, TIMINGS.deadAfterMs);
+  const unit: CallUnit = new CallUnit(database, outbox, config.limits, {
+    outage: instances.outage,
     changed: (call, facts) => countFacts(metrics, call, facts),
   });
   const background = new Background((what, error) => warn(`${what} is tried again`, error));
   const { untilDone } = background;
   const seats = new SeatService({ db, unit, log, feeds, metrics, instanceId, untilDone });
   metrics.observeCalls(() => seats.calls());
-  const self = { id: instanceId, hasRedis: redis !== null };
-  const instances = createInstances(database, unit, self, TIMINGS.deadAfterMs);
   const sweeper = new Sweeper({
     db,
     unit,

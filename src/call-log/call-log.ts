@@ -87,6 +87,14 @@ export interface SignalDraft {
   readonly signal: Signal;
 }
 
+/**
+ * Names the session whose `clientSeq`s are counted. The user is part of it: everyone in a call sees the others'
+ * session ids, and nobody may count on another's behalf. The length tells where the user ends.
+ */
+export function sessionOf({ from, sessionId }: Pick<SignalDraft, 'from' | 'sessionId'>): string {
+  return `${from.length}:${from}:${sessionId}`;
+}
+
 export type SignalRefusal =
   /** `from` has no seat. */
   | 'NO_SEAT'

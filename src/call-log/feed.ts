@@ -9,6 +9,7 @@ import {
   type SignalDraft,
   type SignalOutcome,
   type StateRecord,
+  sessionOf,
 } from './call-log.ts';
 import { encodeCursor } from './cursor.ts';
 
@@ -74,8 +75,10 @@ export class CallFeed {
   #gapTimer: NodeJS.Timeout | undefined;
   #seats = new Map<string, SeatHolder>();
   #version = 0;
-  /** clientSeqs taken in the local epoch, by session. */
+  /** clientSeqs taken in local epochs, by sender and session. The log never learns of them. */
   readonly #takenLocally = new Map<string, number[]>();
+  /** Signals of which nobody knows whether the log has them: not to be taken locally too. */
+  readonly #inDoubt = new Set<string>();
   #work: Promise<void> = Promise.resolve();
 
   readonly #onError: (error: unknown) => void;
@@ -291,7 +294,8 @@ export class CallFeed {
       const recovered = await this.#catchUp();
       if (this.#mode !== 'local') return;
       this.#mode = 'live';
-      this.#takenLocally.clear();
+      // From here on the log itself is asked.
+      this.#inDoubt.clear();
       this.#lastPlace = this.#logPosition;
       this.#add({ kind: 'restored', place: this.#logPosition, recovered });
       this.#drain();
@@ -320,9 +324,10 @@ export class CallFeed {
     }
     const wanted = draft.to === null ? others : others.filter(([userId]) => userId === draft.to);
     if (!wanted.every(([userId, { joinSeq }]) => this.#isConnectedHere(userId, joinSeq))) return null;
-    const taken = this.#takenLocally.get(draft.sessionId) ?? [];
-    if (taken.includes(draft.clientSeq)) return { outcome: 'duplicate', at: now };
-    this.#takenLocally.set(draft.sessionId, [...taken.slice(1 - CLIENT_SEQ_WINDOW), draft.clientSeq]);
+    if (this.#inDoubt.has(nameOf(draft))) return null;
+    if (this.tookLocally(draft)) return { outcome: 'duplicate', at: now };
+    const taken = this.#takenLocally.get(sessionOf(draft)) ?? [];
+    this.#takenLocally.set(sessionOf(draft), [...taken.slice(1 - CLIENT_SEQ_WINDOW), draft.clientSeq]);
     const entry = {
       ...this.#localPlace(),
       at: now,
@@ -337,6 +342,17 @@ export class CallFeed {
     };
     this.#push(entry);
     return { outcome: 'appended', entry };
+  }
+
+  /** Whether an outage's epoch took it: a repeat is a duplicate, though the log does not know. */
+  tookLocally(draft: SignalDraft): boolean {
+    if (this.#takenLocally.size === 0) return false;
+    return this.#takenLocally.get(sessionOf(draft))?.includes(draft.clientSeq) ?? false;
+  }
+
+  /** The log did not answer for it. */
+  doubt(draft: SignalDraft): void {
+    this.#inDoubt.add(nameOf(draft));
   }
 
   #isConnectedHere(userId: string, joinSeq: number): boolean {
@@ -355,6 +371,10 @@ export class CallFeed {
     clearTimeout(this.#gapTimer);
     this.#early.clear();
   }
+}
+
+function nameOf(draft: SignalDraft): string {
+  return `${draft.clientSeq}:${sessionOf(draft)}`;
 }
 
 /** An entry as participants see it; made once for all streams of the instance. */

@@ -14,6 +14,7 @@ import {
   type SignalRecord,
   type StateOutcome,
   type StateRecord,
+  sessionOf,
 } from './call-log.ts';
 import { randomTokens } from './tokens.ts';
 import { Topics } from './topics.ts';
@@ -82,7 +83,8 @@ export class MemoryCallLog implements CallLog {
     if (sender === undefined) return { outcome: 'refused', why: 'NO_SEAT' };
     if (sender.sessionId !== draft.sessionId) return { outcome: 'refused', why: 'STALE_SESSION' };
 
-    const seen = log.seen.get(draft.sessionId) ?? { max: 0, at: new Map<number, number>() };
+    const session = sessionOf(draft);
+    const seen = log.seen.get(session) ?? { max: 0, at: new Map<number, number>() };
     if (draft.clientSeq <= seen.max - CLIENT_SEQ_WINDOW) return { outcome: 'refused', why: 'TOO_OLD' };
     const takenAt = seen.at.get(draft.clientSeq);
     if (takenAt !== undefined) return { outcome: 'duplicate', at: takenAt };
@@ -110,7 +112,7 @@ export class MemoryCallLog implements CallLog {
         if (clientSeq <= seen.max - CLIENT_SEQ_WINDOW) seen.at.delete(clientSeq);
       }
     }
-    log.seen.set(draft.sessionId, seen);
+    log.seen.set(session, seen);
     const signal: SignalRecord = {
       from: draft.from,
       fromJoinSeq: sender.joinSeq,

@@ -5,7 +5,8 @@ import { CLIENT_SEQ_WINDOW, LOG_KEPT_AFTER_END, LOG_KEPT_PAST_EXPIRY, LOG_LENGTH
  *
  * 1. `log`: a stream; the id of an entry is `<seq>-0`, its one field the text of entry-text.ts.
  * 2. `meta`: a hash of `seq`, the newest number, of `version`, and of the signals that were taken: for each
- *    session `<sessionId>:max`, and a ring of `<sessionId>:<clientSeq modulo the window>` with `clientSeq:at`.
+ *    session (`sessionOf`) `<session>:max`, and a ring of `<session>:<clientSeq modulo the window>` with
+ *    `clientSeq:at`.
  * 3. `seats`: a hash from user to `joinSeq|seq|token|sessionId`, with the place of the entry that gave it.
  *
  * The three go at the same moment, so a log is there whole or not at all. Numbers of Lua are doubles, which

@@ -11,6 +11,7 @@ import {
   type SignalRefusal,
   type StateOutcome,
   type StateRecord,
+  sessionOf,
 } from './call-log.ts';
 import { parseEntry, type SignalBody } from './entry-text.ts';
 import type { RedisChannels } from './redis-channels.ts';
@@ -81,6 +82,7 @@ export class RedisCallLog implements CallLog {
   async appendSignal(callId: string, draft: SignalDraft): Promise<SignalOutcome> {
     const { from, sessionId, to, toJoinSeq, clientSeq, signal } = draft;
     const token = this.#token();
+    const session = sessionOf(draft);
     const body: SignalBody = { from, to, signal };
     this.#expectBack(token, body);
     this.#cork();
@@ -98,8 +100,8 @@ export class RedisCallLog implements CallLog {
         to !== null ? 'one' : signal.__typename === 'Renegotiate' ? 'all' : 'other',
         toJoinSeq ?? '',
         clientSeq,
-        `${sessionId}:max`,
-        `${sessionId}:${clientSeq % CLIENT_SEQ_WINDOW}`,
+        `${session}:max`,
+        `${session}:${clientSeq % CLIENT_SEQ_WINDOW}`,
         token,
         JSON.stringify(body),
       );

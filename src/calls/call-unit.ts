@@ -2,11 +2,18 @@ import type { Position } from '../call-log/call-log.ts';
 import type { Database } from '../database/open.ts';
 import { transact } from '../database/transaction.ts';
 import { type Rejection, reject } from '../errors.ts';
-import { lockCall, membersAmong, saveCall, saveQuietly, type Tx } from './call.repository.ts';
-import { type Call, type CallLimits, type Draft, draftOf, type Fact, find } from './call.ts';
+import {
+  type LockedCall,
+  lockCall,
+  membersAmong,
+  saveCall,
+  saveQuietly,
+  type Tx,
+} from './call.repository.ts';
+import { type Call, type CallLimits, type Draft, draftOf, type Fact, find, type Outage } from './call.ts';
 import type { Actor } from './call-rules.ts';
 import { changeBetween } from './changes.ts';
-import { advance } from './deadlines.ts';
+import { advance, nextDeadline } from './deadlines.ts';
 import type { Outbox, OutboxRow } from './outbox.ts';
 
 /**
@@ -25,6 +32,8 @@ export interface Changed<T> {
 }
 
 export interface UnitHooks {
+  /** The latest time in which nobody could reach the database, as seen at `now`. */
+  outage(now: number): Outage | null;
   /** After a commit, with what happened in it. */
   changed(call: Call, facts: readonly Fact[]): void;
 }
@@ -50,7 +59,7 @@ export class CallUnit {
   async change<T>(callId: string, decide: Decide<T>, skipLocked = false): Promise<Changed<T> | Rejection> {
     const done = await transact(this.#database, async (tx) => {
       const locked = await lockCall(tx, callId, skipLocked);
-      return locked ? this.#decide(tx, locked.call, locked.now, decide) : null;
+      return locked ? this.#decide(tx, locked, decide) : null;
     });
     if (!done) return reject('CALL_NOT_FOUND');
     const position = done.row ? await this.publish(done.row, done.call) : null;
@@ -63,29 +72,30 @@ export class CallUnit {
     return this.#outbox.publish(row);
   }
 
-  async #decide<T>(tx: Tx, before: Call, now: number, decide: Decide<T>) {
+  async #decide<T>(tx: Tx, locked: LockedCall, decide: Decide<T>) {
+    const { call: before, now } = locked;
     // What time has done stands, whatever the command comes to; the decision starts from there.
-    const advanced = draftOf(before, now, this.#limits);
+    const advanced = draftOf(before, now, this.#limits, this.#hooks.outage(now));
     advance(advanced);
     const draft = draftOf(advanced.call, now, this.#limits);
     const value = await decide(draft, tx);
     const kept = isRejection(value) ? advanced.call : draft.call;
     const facts = isRejection(value) ? advanced.facts : [...advanced.facts, ...draft.facts];
-    const row = await save(tx, before, kept, facts, now);
+    const row = await save(tx, locked, kept, facts);
     return { value, call: kept, row };
   }
 }
 
 async function save(
   tx: Tx,
-  before: Call,
+  { call: before, now, dueAt }: LockedCall,
   after: Call,
   facts: readonly Fact[],
-  now: number,
 ): Promise<OutboxRow | null> {
   const change = changeBetween(before, { ...after, version: before.version + 1 }, facts);
   if (change.events.length === 0 && Object.keys(change.seats).length === 0) {
-    if (JSON.stringify(before) !== JSON.stringify(after)) await saveQuietly(tx, before, after);
+    const same = JSON.stringify(before) === JSON.stringify(after) && dueAt === nextDeadline(after);
+    if (!same) await saveQuietly(tx, before, after);
     return null;
   }
   after.version = before.version + 1;

@@ -16,6 +16,8 @@ export interface LockedCall {
   readonly call: Call;
   /** The database's time, after the lock was had. */
   readonly now: number;
+  /** When the sweeper is to look at it, as stored. */
+  readonly dueAt: number | null;
 }
 
 const isMember = sql<boolean>`exists (
@@ -45,6 +47,7 @@ export async function lockCall(tx: Tx, callId: string, skipLocked = false): Prom
   return {
     call: toCall(row, participants),
     now: participants[0]?.now.getTime() ?? 0,
+    dueAt: ms(row.due_at),
   };
 }
 
@@ -80,7 +83,7 @@ export async function readCalls(db: Db, callIds: readonly string[]): Promise<Loc
   const now = rows[0]?.now.getTime() ?? 0;
   return callIds.flatMap((id) => {
     const known = byId.get(id);
-    return known ? [{ call: toCall(known.row, known.participants), now }] : [];
+    return known ? [{ call: toCall(known.row, known.participants), now, dueAt: ms(known.row.due_at) }] : [];
   });
 }
 
@@ -127,7 +130,10 @@ export async function saveCall(
   await saved.insertInto('call_events').values(eventRow(after, event)).execute();
 }
 
-/** Saves what the public does not see, so without a version or an event: which stream holds a seat. */
+/**
+ * Saves what the public does not see, so without a version or an event: which stream holds a seat, when the
+ * sweeper is to look next.
+ */
 export async function saveQuietly(tx: Tx, before: Call, after: Call): Promise<void> {
   for (const participant of after.participants) {
     const was = before.participants.find((p) => p.userId === participant.userId);

@@ -2,7 +2,7 @@ import type { Viewer } from '../auth/viewer.ts';
 import { type CallLog, LogUnavailable, type Position } from '../call-log/call-log.ts';
 import { encodeCursor, NO_PLACE } from '../call-log/cursor.ts';
 import type { Database } from '../database/open.ts';
-import { DatabaseTimeout } from '../database/transaction.ts';
+import { DatabaseTimeout, DatabaseUnavailable } from '../database/transaction.ts';
 import { type Rejection, reject } from '../errors.ts';
 import type {
   CallService,
@@ -51,7 +51,7 @@ export function createCallService(deps: CallServiceDeps): CallService {
     try {
       return await unit.change(callId, decide);
     } catch (error) {
-      if (error instanceof DatabaseTimeout) return reject('TIMEOUT', undefined, RETRY_AFTER_TIMEOUT);
+      if (isOutOfReach(error)) return reject('TIMEOUT', undefined, RETRY_AFTER_TIMEOUT);
       throw error;
     }
   }
@@ -169,8 +169,13 @@ export function createCallService(deps: CallServiceDeps): CallService {
       }
       return await initiate(database, unit, limits, viewer.userId, input);
     } catch (error) {
-      if (error instanceof DatabaseTimeout) return reject('TIMEOUT', undefined, RETRY_AFTER_TIMEOUT);
+      if (isOutOfReach(error)) return reject('TIMEOUT', undefined, RETRY_AFTER_TIMEOUT);
       throw error;
     }
   }
+}
+
+/** The database did not answer in time, or the connection to it was lost: whether it was done is unknown. */
+function isOutOfReach(error: unknown): boolean {
+  return error instanceof DatabaseTimeout || error instanceof DatabaseUnavailable;
 }

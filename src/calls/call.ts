@@ -113,16 +113,24 @@ export interface Fact {
   readonly detail: string;
 }
 
+/** A time in which nobody could reach the database. */
+export interface Outage {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** A call while a decision is made on it. */
 export interface Draft {
   readonly call: Call;
   readonly now: number;
   readonly limits: CallLimits;
+  /** The latest one that is known of. */
+  readonly outage: Outage | null;
   readonly facts: Fact[];
 }
 
-export function draftOf(call: Call, now: number, limits: CallLimits): Draft {
-  return { call: structuredClone(call), now, limits, facts: [] };
+export function draftOf(call: Call, now: number, limits: CallLimits, outage: Outage | null = null): Draft {
+  return { call: structuredClone(call), now, limits, outage, facts: [] };
 }
 
 export function find(call: Call, userId: string): Participant | undefined {
@@ -183,7 +191,7 @@ export function newCall(
     nextJoinSeq: 1,
     participants: [],
   };
-  const draft: Draft = { call, now, limits, facts: [] };
+  const draft: Draft = { call, now, limits, outage: null, facts: [] };
   note(draft, 'INITIATED', given.callerId);
   const caller = addParticipant(draft, given.callerId, given.callerId, 'HOST');
   caller.invitation = 'ANSWERED';

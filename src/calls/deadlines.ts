@@ -6,6 +6,7 @@ import {
   note,
   type Participant,
   ringing,
+  type Seat,
   seated,
   stopRing,
 } from './call.ts';
@@ -46,16 +47,22 @@ function earliest(call: Call): Due | null {
   for (const { userId, ringDeadline, seat } of call.participants) {
     consider(ringDeadline, (draft) => stopRing(draft, of(draft, userId), 'MISSED'));
     if (seat) {
-      consider(seat.deadline, (draft) =>
-        giveUpSeat(
-          draft,
-          of(draft, userId),
-          seat.state === 'CONNECTING' ? 'NEVER_CONNECTED' : 'DISCONNECTED',
-        ),
-      );
+      consider(seat.deadline, (draft) => runOut(draft, of(draft, userId)));
     }
   }
   return next;
+}
+
+/** A seat whose deadline passed while nobody could have taken it back gets one more grace. */
+function runOut(draft: Draft, participant: Participant): void {
+  const { outage, now, limits } = draft;
+  const seat = participant.seat as Seat;
+  const at = seat.deadline as number;
+  if (outage && at >= outage.from && at <= outage.to) {
+    participant.seat = { ...seat, deadline: now + limits.disconnectGraceMs, orphaned: true };
+  } else {
+    giveUpSeat(draft, participant, seat.state === 'CONNECTING' ? 'NEVER_CONNECTED' : 'DISCONNECTED');
+  }
 }
 
 function warn(draft: Draft): void {

@@ -19,6 +19,12 @@ const CONTENT_SECURITY_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
+/**
+ * The tabs can be dragged, and with more than a few of them they start with a shift left over from the
+ * layout of the page's load: pressed, a tab jumps away from under the mouse, and the click is lost.
+ */
+const STILL_TABS = '.graphiql-tab { transform: none !important; }';
+
 interface Page {
   readonly compressed: Buffer;
   readonly etag: string;
@@ -58,7 +64,8 @@ async function render(users: readonly ExampleUser[]): Promise<Page> {
   const at = html.lastIndexOf(options);
   if (at < 0) throw new Error('render-graphiql has another page than this was written for.');
   const own = `(${CHOOSE_OPTIONS})(${forScript(tabsByUser(users))})`;
-  const compressed = await promisify(gzip)(html.slice(0, at) + own + html.slice(at + options.length));
+  const whole = html.slice(0, at) + own + html.slice(at + options.length);
+  const compressed = await promisify(gzip)(whole.replace('<style>', `<style>${STILL_TABS}`));
   return {
     compressed,
     etag: `"${createHash('sha256').update(compressed).digest('base64url').slice(0, 22)}"`,

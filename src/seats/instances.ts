@@ -1,8 +1,10 @@
 import { sql } from 'kysely';
 import type { Db } from '../calls/call.repository.ts';
+import type { Outage } from '../calls/call.ts';
 import type { CallUnit } from '../calls/call-unit.ts';
 import type { Database } from '../database/open.ts';
 import { transact } from '../database/transaction.ts';
+import { Presence } from './presence.ts';
 import { instanceLost } from './seat-rules.ts';
 
 /** Heartbeats: which instances live, and what a dead one leaves behind. */
@@ -10,6 +12,8 @@ import { instanceLost } from './seat-rules.ts';
 export interface Instances {
   /** True where this instance had been taken for dead, and has to reclaim its seats. */
   beat(): Promise<boolean>;
+  /** The latest time in which nobody could reach the database, as seen at `now`. */
+  outage(now: number): Outage | null;
   /** The grace for every seat that an instance held which is no more. Returns how many calls were touched. */
   releaseSeatsOfTheDead(): Promise<number>;
   /** Other instances that live on this database. */
@@ -23,33 +27,45 @@ const BATCH = 200;
 
 export function createInstances(
   database: Database,
-  unit: CallUnit,
+  /** Through which seats change; made later, since it asks for outages. */
+  unit: () => CallUnit,
   self: { readonly id: string; readonly hasRedis: boolean },
   deadAfterMs: number,
 ): Instances {
   const db: Db = database.db;
   const deadline = sql<Date>`clock_timestamp() - ${deadAfterMs}::int8 * interval '1 millisecond'`;
-  let registered = false;
+  let presence: Presence | null = null;
   return {
     async beat() {
-      const { numUpdatedRows } = await db
+      const row = await db
         .updateTable('instances')
         .set({ heartbeat_at: sql<Date>`clock_timestamp()` })
         .where('id', '=', self.id)
+        .returning('heartbeat_at')
         .executeTakeFirst();
-      if (numUpdatedRows > 0n) return false;
-      await db.insertInto('instances').values({ id: self.id, has_redis: self.hasRedis }).execute();
-      const wasDead = registered;
-      registered = true;
+      if (row) {
+        presence?.beat(row.heartbeat_at.getTime());
+        return false;
+      }
+      const wasDead = presence !== null;
+      presence ??= new Presence(deadAfterMs, await lastBeatOfAny(db));
+      const made = await db
+        .insertInto('instances')
+        .values({ id: self.id, has_redis: self.hasRedis })
+        .returning('heartbeat_at')
+        .executeTakeFirstOrThrow();
+      presence.beat(made.heartbeat_at.getTime());
       return wasDead;
     },
+
+    outage: (now) => presence?.outage(now) ?? null,
 
     async releaseSeatsOfTheDead() {
       // The row goes first: an instance that was only stalled finds it gone, and reclaims.
       await db.deleteFrom('instances').where('heartbeat_at', '<', deadline).execute();
       const orphans = await orphanedCalls(db);
       for (const { callId, instanceId } of orphans) {
-        await unit.change(callId, (draft) => {
+        await unit().change(callId, (draft) => {
           instanceLost(draft, instanceId);
           return null;
         });
@@ -73,6 +89,14 @@ export function createInstances(
       });
     },
   };
+}
+
+async function lastBeatOfAny(db: Db): Promise<number | null> {
+  const { last } = await db
+    .selectFrom('instances')
+    .select((eb) => eb.fn.max('heartbeat_at').as('last'))
+    .executeTakeFirstOrThrow();
+  return last ? last.getTime() : null;
 }
 
 /**

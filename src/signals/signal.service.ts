@@ -50,7 +50,10 @@ export function createSignalService(deps: SignalServiceDeps): SignalService {
   async function append(callId: string, draft: SignalDraft): Promise<SignalOutcome | null> {
     const feed = feeds.get(callId);
     if (log.health() === 'down') return feed ? feed.appendLocally(draft, now()) : null;
-    const outcome = await log.appendSignal(callId, draft);
+    if (feed?.tookLocally(draft)) return { outcome: 'duplicate', at: now() };
+    const appending = log.appendSignal(callId, draft);
+    appending.catch(() => feed?.doubt(draft));
+    const outcome = await appending;
     if (outcome.outcome === 'appended') feed?.offer(outcome.entry);
     return outcome;
   }

@@ -232,6 +232,15 @@ describe.each([
     expect(await again(5001 - CLIENT_SEQ_WINDOW)).toMatchObject({ outcome: 'appended' });
   });
 
+  it('counts for a user and a session together: nobody can use up another’s clientSeqs', async () => {
+    const callId = await openLog(log(), 'a', 'b');
+    const record = state(2, { mallory: { joinSeq: 9, sessionId: 'a1' } });
+    expect(await log().appendState(callId, record, expiresAt())).toMatchObject({ outcome: 'appended' });
+    const asMallory = signal(5000, { from: 'mallory', sessionId: 'a1', to: 'b' });
+    expect(await log().appendSignal(callId, asMallory)).toMatchObject({ outcome: 'appended' });
+    expect(await log().appendSignal(callId, signal(1))).toMatchObject({ outcome: 'appended' });
+  });
+
   it('consumes nothing where it refuses', async () => {
     const callId = await openLog(log(), 'a', 'b');
     const before = await log().head(callId);
