@@ -108,7 +108,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
   });
   const background = new Background((what, error) => warn(`${what} is tried again`, error));
   const { untilDone } = background;
-  const seats = new SeatService({ db, unit, log, feeds, metrics, instanceId, untilDone });
+  const seats = new SeatService({ db, unit, log, channels, feeds, metrics, instanceId, untilDone });
   metrics.observeCalls(() => seats.calls());
   const sweeper = new Sweeper({
     db,
@@ -168,6 +168,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     cacheMs: TIMINGS.tokenCacheMs,
   });
 
+  await seats.listen();
   await sweeper.start();
   const server = createHttpServer({
     services,

@@ -73,6 +73,7 @@ export class CallFeed {
   /** Entries that came before the one that precedes them. */
   readonly #early = new Map<number, Entry>();
   #gapTimer: NodeJS.Timeout | undefined;
+  #trimming: NodeJS.Immediate | undefined;
   #seats = new Map<string, SeatHolder>();
   #version = 0;
   /** clientSeqs taken in local epochs, by sender and session. The log never learns of them. */
@@ -205,14 +206,17 @@ export class CallFeed {
 
   #add(item: FeedItem): void {
     this.#items.push(item);
-    if (this.#items.length > FEED_LENGTH) {
-      this.#items.shift();
-      this.#first++;
-    }
-    for (const reader of this.#readers) {
-      if (reader.index < this.#first) reader.fellBehind();
-      else reader.wake();
-    }
+    for (const reader of this.#readers) reader.wake();
+    if (this.#items.length > FEED_LENGTH) this.#trimming ??= setImmediate(() => this.#trim());
+  }
+
+  /** After the turn of the event loop: a burst that came in one turn makes nobody slow who reads at once. */
+  #trim(): void {
+    this.#trimming = undefined;
+    const surplus = this.#items.length - FEED_LENGTH;
+    this.#items.splice(0, surplus);
+    this.#first += surplus;
+    for (const reader of this.#readers) if (reader.index < this.#first) reader.fellBehind();
   }
 
   // --- gaps ---
@@ -369,6 +373,7 @@ export class CallFeed {
   close(): void {
     this.#mode = 'closed';
     clearTimeout(this.#gapTimer);
+    clearImmediate(this.#trimming);
     this.#early.clear();
   }
 }

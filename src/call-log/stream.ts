@@ -73,7 +73,7 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     const stream = new CallStream(seat, deps);
     const { feed, log } = deps;
     const from = since && after && after.seq < since.seq ? since : (after ?? since);
-    const proven = from !== null && (await isThere(feed, log, from));
+    const proven = from !== null && (await isThere(feed, log, from, from === after));
     const { call, now } = await deps.snapshot();
     // No await from here on: the feed does not move between the look at it and the start from it.
     if (proven) stream.#continueFrom(from);
@@ -274,12 +274,14 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
   }
 }
 
-async function isThere(feed: CallFeed, log: CallLog, place: Position): Promise<boolean> {
-  if (feed.indexAfter(place) >= 0) return true;
+/** `seen`: by the client. An origin that it has not seen proves nothing: what was before it is lost. */
+async function isThere(feed: CallFeed, log: CallLog, place: Position, seen: boolean): Promise<boolean> {
+  if (seen && feed.indexAfter(place) >= 0) return true;
   if (feed.mode !== 'live') return false;
   try {
     const [entry] = await log.read(feed.callId, place.seq, 1);
-    return entry?.seq === place.seq && entry.token === place.token;
+    if (entry?.seq !== place.seq || entry.token !== place.token) return false;
+    return seen || entry.kind !== 'origin';
   } catch (error) {
     if (error instanceof LogUnavailable) return false;
     throw error;

@@ -13,6 +13,7 @@ export type CallReads = Pick<CallService, 'call' | 'calls' | 'activeCalls' | 'ti
 
 const PAGE = 20;
 const LARGEST_PAGE = 100;
+const LARGEST_TIMELINE_PAGE = 500;
 
 export function readsOf(db: Db): CallReads {
   return {
@@ -44,7 +45,11 @@ export function readsOf(db: Db): CallReads {
     },
 
     async timeline(callId, page) {
-      const { size, from } = pageOf({ ...page, last: null, before: null }, parseTimelineCursor);
+      const { size, from } = pageOf(
+        { ...page, last: null, before: null },
+        parseTimelineCursor,
+        LARGEST_TIMELINE_PAGE,
+      );
       const [version, index] = from ?? [0, -1];
       const rows = await db
         .selectFrom('call_events')
@@ -114,15 +119,16 @@ async function pageOfCallIds(
 function pageOf<T>(
   { first, after, last, before }: PageArgs,
   parse: (cursor: string) => T | null,
+  largest = LARGEST_PAGE,
 ): { size: number; backwards: boolean; from: T | null } {
   const backwards = last !== null || before !== null;
   if (backwards && (first !== null || after !== null)) {
     throw new CodedError('BAD_USER_INPUT', 'Give first and after, or last and before, not both.', 'first');
   }
   const size = (backwards ? last : first) ?? PAGE;
-  if (size < 1 || size > LARGEST_PAGE) {
+  if (size < 1 || size > largest) {
     const field = backwards ? 'last' : 'first';
-    throw new CodedError('BAD_USER_INPUT', `${field}: give a number from 1 to ${LARGEST_PAGE}.`, field);
+    throw new CodedError('BAD_USER_INPUT', `${field}: give a number from 1 to ${largest}.`, field);
   }
   const cursor = backwards ? before : after;
   if (cursor === null) return { size, backwards, from: null };

@@ -88,7 +88,7 @@ export function decline(draft: Draft, actor: Actor, busy: boolean): Decided {
   const participant = participantOf(draft.call, actor);
   if (isRejection(participant)) return participant;
   if (participant.invitation === 'DECLINED') return null;
-  if (draft.call.status === 'ENDED') return over(draft.call);
+  if (draft.call.status === 'ENDED') return reject('CALL_ENDED');
   if (participant.invitation !== 'RINGING') return null;
   participant.declinedBusy = busy;
   stopRing(draft, participant, 'DECLINED');
@@ -106,7 +106,7 @@ export function leave(draft: Draft, actor: Actor, sessionId: string): Decided {
   if (participant?.lastSessionId === sessionId) return null;
   const allowed = participantOf(draft.call, actor);
   if (isRejection(allowed)) return allowed;
-  return draft.call.status === 'ENDED' ? over(draft.call) : reject('NOT_IN_CALL');
+  return reject(draft.call.status === 'ENDED' ? 'CALL_ENDED' : 'NOT_IN_CALL');
 }
 
 /** The host for all; in a pair either. Ending twice is the same as once. */
@@ -135,7 +135,7 @@ export function invite(
   const inviter = participantOf(draft.call, actor);
   if (isRejection(inviter)) return inviter;
   const { call, limits } = draft;
-  if (call.status === 'ENDED') return over(draft.call);
+  if (call.status === 'ENDED') return reject('CALL_ENDED');
   if (!inviter.seat) return reject('NOT_IN_CALL');
   const wanted = new Set(userIds);
   wanted.delete(actor.userId);
@@ -190,7 +190,7 @@ export function mute(draft: Draft, actor: Actor, userId: string): Decided {
 function hostsTarget(draft: Draft, actor: Actor, userId: string): Participant | Rejection {
   const host = participantOf(draft.call, actor);
   if (isRejection(host)) return host;
-  if (draft.call.status === 'ENDED') return over(draft.call);
+  if (draft.call.status === 'ENDED') return reject('CALL_ENDED');
   if (!host.seat) return reject('NOT_IN_CALL');
   if (host.role !== 'HOST') return reject('NOT_THE_HOST');
   return find(draft.call, userId) ?? reject('INVALID_INPUT', 'userId: was not invited to this call.');
@@ -205,7 +205,7 @@ export function setMedia(
 ): Decided {
   const participant = participantOf(draft.call, actor);
   if (isRejection(participant)) return participant;
-  if (draft.call.status === 'ENDED') return over(draft.call);
+  if (draft.call.status === 'ENDED') return reject('CALL_ENDED');
   if (!participant.seat) return reject('NOT_IN_CALL');
   if (participant.seat.sessionId !== sessionId) return reject('STALE_SESSION');
   const before = participant.media;

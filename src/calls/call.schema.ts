@@ -155,7 +155,7 @@ Rejections: CALL_NOT_FOUND, NOT_A_MEMBER, NOT_INVITED, CALL_ENDED, INVALID_INPUT
   leaveCall: t.field({
     type: CallResult,
     description: `Gives up the viewer's seat, at once. In a pair it ends the call.
-Rejections: CALL_NOT_FOUND, STALE_SESSION, NOT_IN_CALL, INVALID_INPUT, TIMEOUT (it is retried by the server).`,
+Rejections: CALL_NOT_FOUND, NOT_A_MEMBER, NOT_INVITED, CALL_ENDED, STALE_SESSION, NOT_IN_CALL, INVALID_INPUT, TIMEOUT (it is retried by the server).`,
     args: { callId: t.arg.id({ required: true }), sessionId: t.arg.id({ required: true }) },
     resolve: async (_root, { callId, sessionId }, context) => {
       const viewer = viewerOf(context);
@@ -168,7 +168,7 @@ Rejections: CALL_NOT_FOUND, STALE_SESSION, NOT_IN_CALL, INVALID_INPUT, TIMEOUT (
   endCall: t.field({
     type: CallResult,
     description: `Ends the call for everyone: the host; in a pair either. Ending twice is the same as once.
-Rejections: CALL_NOT_FOUND, NOT_IN_CALL, NOT_THE_HOST, INVALID_INPUT, TIMEOUT (it is retried by the server).`,
+Rejections: CALL_NOT_FOUND, NOT_A_MEMBER, NOT_INVITED, NOT_IN_CALL, NOT_THE_HOST, INVALID_INPUT, TIMEOUT (it is retried by the server).`,
     args: { callId: t.arg.id({ required: true }) },
     resolve: async (_root, { callId }, context) => {
       const viewer = viewerOf(context);
@@ -181,7 +181,7 @@ Rejections: CALL_NOT_FOUND, NOT_IN_CALL, NOT_THE_HOST, INVALID_INPUT, TIMEOUT (i
   inviteToCall: t.field({
     type: CallResult,
     description: `Rings more members of the conversation: anyone with a seat may. From the third person on the call is a group.
-Rejections: CALL_NOT_FOUND, NOT_IN_CALL, CALL_ENDED, INVALID_CALLEE, NO_CALLEES, TOO_MANY_CALLEES, INVALID_INPUT,
+Rejections: CALL_NOT_FOUND, NOT_A_MEMBER, NOT_INVITED, NOT_IN_CALL, CALL_ENDED, INVALID_CALLEE, NO_CALLEES, TOO_MANY_CALLEES, INVALID_INPUT,
 TIMEOUT.`,
     args: {
       callId: t.arg.id({ required: true }),
@@ -198,7 +198,7 @@ TIMEOUT.`,
   removeParticipant: t.field({
     type: CallResult,
     description: `The host takes a participant out; they may not join until invited again.
-Rejections: CALL_NOT_FOUND, NOT_IN_CALL, NOT_THE_HOST, CALL_ENDED, INVALID_INPUT, TIMEOUT.`,
+Rejections: CALL_NOT_FOUND, NOT_A_MEMBER, NOT_INVITED, NOT_IN_CALL, NOT_THE_HOST, CALL_ENDED, INVALID_INPUT, TIMEOUT.`,
     args: { callId: t.arg.id({ required: true }), userId: t.arg.id({ required: true }) },
     resolve: async (_root, { callId, userId }, context) => {
       const viewer = viewerOf(context);
@@ -211,7 +211,7 @@ Rejections: CALL_NOT_FOUND, NOT_IN_CALL, NOT_THE_HOST, CALL_ENDED, INVALID_INPUT
   muteParticipant: t.field({
     type: CallResult,
     description: `The host mutes a participant: state, and the SDK's track. Only they themselves unmute.
-Rejections: CALL_NOT_FOUND, NOT_IN_CALL, NOT_THE_HOST, CALL_ENDED, INVALID_INPUT, TIMEOUT.`,
+Rejections: CALL_NOT_FOUND, NOT_A_MEMBER, NOT_INVITED, NOT_IN_CALL, NOT_THE_HOST, CALL_ENDED, INVALID_INPUT, TIMEOUT.`,
     args: { callId: t.arg.id({ required: true }), userId: t.arg.id({ required: true }) },
     resolve: async (_root, { callId, userId }, context) => {
       const viewer = viewerOf(context);
@@ -224,7 +224,7 @@ Rejections: CALL_NOT_FOUND, NOT_IN_CALL, NOT_THE_HOST, CALL_ENDED, INVALID_INPUT
   setMediaState: t.field({
     type: CallResult,
     description: `Tells the others what the viewer sends. What is left out or null stays as it is.
-Rejections: CALL_NOT_FOUND, STALE_SESSION, NOT_IN_CALL, CALL_ENDED, INVALID_INPUT, TIMEOUT.`,
+Rejections: CALL_NOT_FOUND, NOT_A_MEMBER, NOT_INVITED, STALE_SESSION, NOT_IN_CALL, CALL_ENDED, INVALID_INPUT, TIMEOUT.`,
     args: {
       callId: t.arg.id({ required: true }),
       sessionId: t.arg.id({ required: true }),

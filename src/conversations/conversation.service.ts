@@ -54,6 +54,9 @@ export function createConversationService(deps: ConversationServiceDeps): Conver
 
   return {
     async put(id, memberIds, version) {
+      if (version !== null && version < 0) {
+        throw new CodedError('BAD_USER_INPUT', 'version: give a number from 0.', 'version');
+      }
       const wanted = [...new Set(memberIds)];
       const replace = async (tx: Tx, stored: { version: number } | null) => {
         const current = stored?.version ?? 0;

@@ -9,6 +9,9 @@ export interface ErrorText {
   readonly field: string | null;
 }
 
+/** Of a variable that is missing or null; no value is in it. */
+const ABSENT =
+  /^Variable "\$(\w+)" of (?:required|non-null) type "[\w![\]]+" (?:was not provided|must not be null)\.$/;
 const VARIABLE = /^Variable "\$(\w+)" got invalid value /;
 /** The last one, for a value may have the like in it. */
 const PATH = /[\s\S]* at "(\w+(?:\.\w+|\[\d+\])*)"; /;
@@ -28,6 +31,8 @@ const REASONS = [
 ];
 
 export function withoutValues(message: string): ErrorText {
+  const absent = ABSENT.exec(message);
+  if (absent !== null) return { message, field: absent[1]! };
   const variable = VARIABLE.exec(message);
   if (variable === null) {
     const kept = LITERAL.exec(message)?.[1] ?? SCALAR.exec(message)?.[1];

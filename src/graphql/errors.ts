@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { GraphQLError } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
+import { DatabaseTimeout, DatabaseUnavailable } from '../database/failures.ts';
 import { CodedError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
 import { withoutSuggestion, withoutValues } from './error-text.ts';
@@ -17,7 +18,8 @@ export type MaskError = (error: unknown) => GraphQLError;
 
 /**
  * What clients see of an error: a CodedError with its code and field; what GraphQL itself says of a
- * document or its variables, without the values in it; of anything else only an id, under which it is logged.
+ * document or its variables, without the values in it; TIMEOUT where the database is out of reach; of anything
+ * else only an id, under which it is logged.
  */
 export function createMaskError({ logger, onUnforeseen, hideSuggestions }: ErrorDeps): MaskError {
   return (error) => {
@@ -31,6 +33,9 @@ export function createMaskError({ logger, onUnforeseen, hideSuggestions }: Error
       const extensions =
         field === null ? cause.extensions : { code: 'BAD_USER_INPUT', ...cause.extensions, field };
       return located(error, hideSuggestions ? withoutSuggestion(message) : message, extensions);
+    }
+    if (cause instanceof DatabaseTimeout || cause instanceof DatabaseUnavailable) {
+      return located(error, 'The database did not answer in time; try again.', { code: 'TIMEOUT' });
     }
     const errorId = randomUUID();
     logger.error({ errorId, err: cause }, 'An error that nobody foresaw');

@@ -31,7 +31,7 @@ builder.queryField('iceServers', (t) =>
   t.field({
     type: IceServersResult,
     description: `STUN and TURN servers with credentials for this call: only for who is in it.
-Rejections: CALL_NOT_FOUND, NOT_IN_CALL, CALL_ENDED, INVALID_INPUT, TIMEOUT.`,
+Rejections: CALL_NOT_FOUND, NOT_A_MEMBER, NOT_INVITED, NOT_IN_CALL, CALL_ENDED, INVALID_INPUT, TIMEOUT.`,
     args: { callId: t.arg.id({ required: true }) },
     resolve: async (_root, { callId }, context) => {
       const viewer = viewerOf(context);

@@ -123,7 +123,8 @@ export function stopReason(call: CallView, userId: string): RingStopReason {
   const me = call.participants.find((p) => p.userId === userId);
   if (me?.sessionId != null) return 'ANSWERED_ELSEWHERE';
   if (me?.status === 'DECLINED') return 'DECLINED_ELSEWHERE';
-  if (call.endReason === 'CANCELLED' || me?.leaveReason === 'REMOVED') return 'CANCELLED';
+  const takenBack = me?.leaveReason === 'REMOVED' || me?.leaveReason === 'MEMBERSHIP_LOST';
+  if (call.endReason === 'CANCELLED' || takenBack) return 'CANCELLED';
   if (me?.status === 'MISSED' && (call.endReason === null || call.endReason === 'NO_ANSWER'))
     return 'NO_ANSWER';
   return 'ENDED';

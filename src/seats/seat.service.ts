@@ -1,6 +1,7 @@
 import { v4 as uuid } from 'uuid';
 import type { Viewer } from '../auth/viewer.ts';
 import { type CallLog, LogUnavailable, type Position } from '../call-log/call-log.ts';
+import type { Channels } from '../call-log/channels.ts';
 import { decodeCursor, encodeCursor, NO_PLACE } from '../call-log/cursor.ts';
 import type { Feeds } from '../call-log/feeds.ts';
 import { CallStream } from '../call-log/stream.ts';
@@ -12,7 +13,7 @@ import { CodedError } from '../errors.ts';
 import type { CallEvent, SocketLink } from '../graphql/services.ts';
 import { isCallId } from '../ids.ts';
 import type { CallOnThisInstance, Metrics } from '../observability/metrics.ts';
-import { streamLost, streamOpened } from './seat-rules.ts';
+import { type StreamRef, streamLost, streamOpened } from './seat-rules.ts';
 
 /** Seats and the streams that hold them, on this instance. */
 
@@ -20,6 +21,7 @@ export interface SeatServiceDeps {
   readonly db: Db;
   readonly unit: CallUnit;
   readonly log: CallLog;
+  readonly channels: Channels;
   readonly feeds: Feeds;
   readonly metrics: Metrics;
   readonly instanceId: string;
@@ -39,9 +41,31 @@ interface Held {
 export class SeatService {
   readonly #deps: SeatServiceDeps;
   readonly #held = new Map<string, Held>();
+  /** Streams that are on their way to #held, and were not overtaken by a newer one of their session. */
+  readonly #opening = new Set<string>();
 
   constructor(deps: SeatServiceDeps) {
     this.#deps = deps;
+  }
+
+  /** Hears from the other instances of streams whose session has a newer one there. */
+  async listen(): Promise<void> {
+    const { channels, instanceId } = this.#deps;
+    let heard = false;
+    const subscribe = async () => {
+      if (heard) return;
+      heard = true;
+      try {
+        await channels.subscribe(channelOf(instanceId), (streamId) => this.#end(streamId));
+      } catch (error) {
+        heard = false;
+        if (!(error instanceof LogUnavailable)) throw error;
+      }
+    };
+    channels.onHealth((health) => {
+      if (health === 'up') void subscribe();
+    });
+    await subscribe();
   }
 
   /** The calls that have a stream here, for the metrics. */
@@ -78,14 +102,35 @@ export class SeatService {
     }
     if (!isCallId(callId)) throw new CodedError('CALL_NOT_FOUND', 'There is no such call for you.');
     const streamId = uuid();
-    const joinSeq = await this.#takeSeat(callId, viewer, sessionId, streamId);
-    if (joinSeq === null) return this.#lastWord(callId);
+    this.#opening.add(streamId);
     try {
-      return await this.#start(viewer, { callId, sessionId, streamId, joinSeq, after }, socket);
+      return await this.#open(viewer, { callId, sessionId, streamId, after }, socket);
+    } finally {
+      this.#opening.delete(streamId);
+    }
+  }
+
+  async #open(
+    viewer: Viewer,
+    args: { callId: string; sessionId: string; streamId: string; after: Position | null },
+    socket: SocketLink,
+  ): Promise<AsyncIterableIterator<CallEvent>> {
+    const { callId, sessionId, streamId } = args;
+    let refused = true;
+    try {
+      const joinSeq = await this.#takeSeat(callId, viewer, sessionId, streamId);
+      if (joinSeq === null) return this.#lastWord(callId);
+      refused = false;
+      return await this.#start(viewer, { ...args, joinSeq }, socket);
     } catch (error) {
-      this.#lost(callId, viewer.userId, streamId);
+      // Unless a rule said no, the seat may have been given to a stream that is not there.
+      if (!refused || !(error instanceof CodedError)) this.#lost(callId, viewer.userId, streamId);
       throw error;
     }
+  }
+
+  #end(streamId: string): void {
+    if (!this.#opening.delete(streamId)) void this.#held.get(streamId)?.stream.return();
   }
 
   /** Null for a call that is over, for one who was in it; otherwise the seat's joinSeq. */
@@ -96,15 +141,29 @@ export class SeatService {
     streamId: string,
   ): Promise<number | null> {
     const { unit, instanceId } = this.#deps;
+    let older: StreamRef | null = null;
     const done = await unit.change(callId, async (draft, tx) => {
       const me = find(draft.call, viewer.userId);
+      const seat = me?.seat;
+      older =
+        seat?.streamId && seat.instanceId ? { streamId: seat.streamId, instanceId: seat.instanceId } : null;
       if (draft.call.status === 'ENDED' && me?.joinedAt != null) return null;
       const actor = await actorFor(tx, draft.call, viewer.userId);
       const refused = streamOpened(draft, actor, sessionId, { streamId, instanceId });
       return refused ?? (find(draft.call, viewer.userId)?.seat?.joinSeq as number);
     });
     if (isRejection(done)) throw new CodedError(done.code, done.message);
+    if (older) this.#endOlder(older, streamId);
     return done.value;
+  }
+
+  /** The session's newest stream wins; an older one has nothing to wait for, wherever it is. */
+  #endOlder(older: StreamRef, newer: string): void {
+    const { channels, instanceId } = this.#deps;
+    if (older.streamId === newer) return;
+    if (older.instanceId === instanceId) this.#end(older.streamId);
+    // It is fenced off already: one that is not told goes on until its socket does, and changes nothing.
+    else channels.publish(channelOf(older.instanceId), older.streamId).catch(() => {});
   }
 
   async #start(
@@ -128,12 +187,8 @@ export class SeatService {
           if (!seatGone) this.#lost(callId, viewer.userId, streamId);
         },
       });
-      // The session's newest stream wins; an older one of it here has nothing to wait for.
-      for (const held of this.#held.values()) {
-        const same = held.callId === callId && held.viewer.userId === viewer.userId;
-        if (same && held.sessionId === sessionId) void held.stream.return();
-      }
       this.#held.set(streamId, { callId, viewer, sessionId, stream, socket });
+      if (!this.#opening.has(streamId)) await stream.return();
       return stream;
     } catch (error) {
       feeds.release(feed);
@@ -198,4 +253,8 @@ async function seatedSince(
     if (error instanceof LogUnavailable) return null;
     throw error;
   }
+}
+
+function channelOf(instanceId: string): string {
+  return `ringdown:instance:${instanceId}`;
 }

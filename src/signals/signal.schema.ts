@@ -94,7 +94,7 @@ builder.mutationField('sendSignal', (t) =>
     type: SendSignalResult,
     description: `Accepted means that it stands in the call's log and reaches its recipients, in order. The signals of a
 socket are taken in the order in which they were sent, whether or not the answers are waited for.
-Rejections: CALL_NOT_FOUND, CALL_ENDED, NOT_IN_CALL, STALE_SESSION, INVALID_SIGNAL, RECIPIENT_NOT_IN_CALL,
+Rejections: CALL_NOT_FOUND, NOT_A_MEMBER, NOT_INVITED, CALL_ENDED, NOT_IN_CALL, STALE_SESSION, INVALID_SIGNAL, RECIPIENT_NOT_IN_CALL,
 RATE_LIMITED, SIGNALING_UNAVAILABLE (send it again with the same clientSeq), INVALID_INPUT, TIMEOUT.`,
     args: { input: t.arg({ type: SendSignalInput, required: true }) },
     resolve: (_root, { input }, context) => {

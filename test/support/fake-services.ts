@@ -33,8 +33,8 @@ export class FakeServices {
 
   readonly services: Services = {
     calls: {
-      initiateCall: async (viewer, input) => {
-        this.call = fakeCall({ callerId: viewer.userId, conversationId: input.conversationId });
+      initiateCall: async (viewer) => {
+        this.call = fakeCall({ callerId: viewer.userId, status: 'RINGING' });
         for (const ring of this.rings) ring.push({ __typename: 'CallRinging', call: this.call, at: AT });
         return { call: this.call, cursor: 'c1', joinedExisting: false };
       },
