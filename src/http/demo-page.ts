@@ -36,8 +36,8 @@ function page(users: readonly DemoUser[]): string {
 <p class="lead">A call-signaling server. This is a demo: its people are made up, and gone when it stops.</p>
 <ol class="steps">
 <li>Open GraphiQL as ${second} and run <b>IncomingCalls</b>; open it as ${first} and run <b>InitiateCall</b>. ${second} sees the ring.</li>
-<li>Copy the call’s id into <b>CallEvents</b> and run it as ${first}; as ${second} run <b>JoinCall</b>, then <b>CallEvents</b>. A seat is lost without them, so don’t wait long.</li>
-<li>Send a <b>SendSignal</b> and see it arrive on the other side; end with <b>LeaveCall</b>, and read the call’s timeline with <b>EndCall</b>.</li>
+<li>Copy the call’s id into <b>CallEvents</b> and run it as ${first}; as ${second} run <b>JoinCall</b>, then <b>CallEvents</b>. A seat whose events nobody reads is lost after two minutes.</li>
+<li>A subscription runs while its tab of GraphiQL is in front. So open another window as ${first}, run <b>SendSignal</b>, and see it arrive at ${second}’s; end with <b>LeaveCall</b>, and read the record of the call with <b>EndCall</b>.</li>
 </ol>
 <ul class="users">
 ${users.map(card).join('\n')}

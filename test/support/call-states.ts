@@ -1,4 +1,4 @@
-import type { Call, CallLimits, Draft, Fact } from '../../src/calls/call.ts';
+import type { Call, CallLimits, Draft, Fact, Outage } from '../../src/calls/call.ts';
 import { draftOf, newCall } from '../../src/calls/call.ts';
 import * as rules from '../../src/calls/call-rules.ts';
 import type { CallView, MediaState, ParticipantView } from '../../src/calls/call-view.ts';
@@ -45,6 +45,8 @@ export interface Start {
 export class LiveCall {
   call: Call;
   now = START;
+  /** In which nobody could reach the database. */
+  outage: Outage | null = null;
   readonly limits: CallLimits;
   readonly members: Set<string>;
   /** What each version changed, the first one made the call. */
@@ -71,16 +73,16 @@ export class LiveCall {
   }
 
   /** As call-unit.ts does: what time has done stands, a refused decision leaves nothing else. */
-  decide<T extends object | boolean | null>(rule: (draft: Draft) => T): T {
+  decide<T extends object | null>(rule: (draft: Draft) => T): T {
     const before: Call = {
       ...this.call,
       participants: this.call.participants.map((p) => ({ ...p, member: this.members.has(p.userId) })),
     };
-    const advanced = draftOf(before, this.now, this.limits);
+    const advanced = draftOf(before, this.now, this.limits, this.outage);
     advance(advanced);
     const draft = draftOf(advanced.call, this.now, this.limits);
     const value = rule(draft);
-    const refused = typeof value === 'object' && codeOf(value) !== 'ok';
+    const refused = codeOf(value) !== 'ok';
     const after: Call = refused ? advanced.call : draft.call;
     const facts = refused ? advanced.facts : [...advanced.facts, ...draft.facts];
     const change = changeBetween(before, { ...after, version: before.version + 1 }, facts);
@@ -146,9 +148,7 @@ export class LiveCall {
   }
 
   join(userId: string, sessionId = `${userId}-1`, takeOver = false): Code | 'rejoined' {
-    const answer = this.decide((draft) =>
-      rules.join(draft, this.actor(userId), { sessionId, takeOver }),
-    );
+    const answer = this.decide((draft) => rules.join(draft, this.actor(userId), { sessionId, takeOver }));
     return 'rejoined' in answer && answer.rejoined ? 'rejoined' : codeOf(answer);
   }
 
@@ -198,9 +198,12 @@ export class LiveCall {
     );
   }
 
-  /** False where the stream no longer held the seat. */
-  loseStream(userId: string, streamId = `${userId}-a`): boolean {
-    return this.decide((draft) => seatRules.streamLost(draft, userId, streamId));
+  loseStream(userId: string, streamId = `${userId}-a`): this {
+    this.decide((draft) => {
+      seatRules.streamLost(draft, userId, streamId);
+      return null;
+    });
+    return this;
   }
 
   loseInstance(instanceId = 'one'): this {
