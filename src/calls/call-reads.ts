@@ -21,8 +21,9 @@ export function readsOf(db: Db): CallReads {
       if (!isCallId(id)) return null;
       const read = await readCall(db, id);
       const participant = read && find(read.call, viewer.userId);
-      // Whoever was taken out of the conversation sees no live call of it any more.
-      if (!participant || (!participant.member && read.call.status !== 'ENDED')) return null;
+      // Whoever was taken out of the conversation, or of the call, sees it no more while it is live.
+      const out = !participant?.member || participant.invitation === 'REMOVED';
+      if (!participant || (out && read.call.status !== 'ENDED')) return null;
       return viewOf(read.call);
     },
 
@@ -89,17 +90,20 @@ async function pageOfCallIds(
     .orderBy('p.call_id', page.backwards ? 'asc' : 'desc')
     .limit(page.limit);
   if (page.from !== null) query = query.where('p.call_id', page.backwards ? '>' : '<', page.from);
-  // As for `call`: whoever was taken out of the conversation sees no live call of it any more.
+  // As for `call`: whoever was taken out of the conversation, or of the call, sees it no more while it is live.
   query = query.where((eb) =>
     eb.or([
       eb('c.status', '=', 'ENDED'),
-      eb.exists(
-        eb
-          .selectFrom('conversation_members as m')
-          .select(sql`1`.as('one'))
-          .whereRef('m.conversation_id', '=', 'c.conversation_id')
-          .whereRef('m.user_id', '=', 'p.user_id'),
-      ),
+      eb.and([
+        eb('p.invitation', '<>', 'REMOVED'),
+        eb.exists(
+          eb
+            .selectFrom('conversation_members as m')
+            .select(sql`1`.as('one'))
+            .whereRef('m.conversation_id', '=', 'c.conversation_id')
+            .whereRef('m.user_id', '=', 'p.user_id'),
+        ),
+      ]),
     ]),
   );
   if (filter?.conversationId != null) query = query.where('c.conversation_id', '=', filter.conversationId);

@@ -33,6 +33,7 @@ export function participantOf(call: Call, actor: Actor): Participant | Rejection
   const participant = find(call, actor.userId);
   if (!participant) return reject(actor.isMember ? 'NOT_INVITED' : 'CALL_NOT_FOUND');
   if (!participant.member) return reject('NOT_A_MEMBER');
+  if (participant.invitation === 'REMOVED') return reject('NOT_INVITED');
   return participant;
 }
 
@@ -54,7 +55,6 @@ export function join(
   const participant = participantOf(draft.call, actor);
   if (isRejection(participant)) return participant;
   const { call, limits } = draft;
-  if (participant.invitation === 'REMOVED') return reject('NOT_INVITED');
   if (call.status === 'ENDED') return over(call);
   const ringOver = participant.invitation === 'MISSED' || participant.invitation === 'DECLINED';
   if (call.status === 'RINGING' && ringOver) return reject('CALL_EXPIRED');
@@ -100,12 +100,12 @@ export function leave(draft: Draft, actor: Actor, sessionId: string): Decided {
   const participant = find(draft.call, actor.userId);
   if (participant?.seat) {
     if (participant.seat.sessionId !== sessionId) return reject('STALE_SESSION');
-    giveUpSeat(draft, participant, 'HANGUP');
+    giveUpSeat(draft, participant, 'HANGUP', actor.userId);
     return null;
   }
-  if (participant?.lastSessionId === sessionId) return null;
   const allowed = participantOf(draft.call, actor);
   if (isRejection(allowed)) return allowed;
+  if (allowed.lastSessionId === sessionId) return null;
   return reject(draft.call.status === 'ENDED' ? 'CALL_ENDED' : 'NOT_IN_CALL');
 }
 
@@ -166,13 +166,14 @@ export function remove(draft: Draft, actor: Actor, userId: string): Decided {
   draft.call.peopleKey = null;
   const wasRinging = target.invitation === 'RINGING';
   target.invitation = 'REMOVED';
-  if (target.seat) giveUpSeat(draft, target, 'REMOVED');
-  else {
-    note(draft, 'LEFT', actor.userId, userId, 'REMOVED');
-    target.leftAt = draft.now;
-    target.leaveReason = 'REMOVED';
-    if (wasRinging) stopRing(draft, target, 'REMOVED');
+  if (target.seat) {
+    giveUpSeat(draft, target, 'REMOVED', actor.userId);
+    return null;
   }
+  note(draft, 'UNINVITED', actor.userId, userId);
+  target.leftAt ??= draft.now;
+  target.leaveReason ??= 'REMOVED';
+  if (wasRinging) stopRing(draft, target, 'REMOVED', actor.userId);
   return null;
 }
 

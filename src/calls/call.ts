@@ -98,6 +98,7 @@ export type FactKind =
   | 'DECLINED'
   | 'MISSED'
   | 'LEFT'
+  | 'UNINVITED'
   | 'HOST_CHANGED'
   | 'MUTED'
   | 'MEDIA_CHANGED'
@@ -234,6 +235,8 @@ export function ring(draft: Draft, participant: Participant, by: string, timeout
   participant.invitedAt = draft.now;
   participant.ringDeadline = draft.now + timeoutMs;
   participant.declinedBusy = false;
+  participant.leftAt = null;
+  participant.leaveReason = null;
   note(draft, 'INVITED', by, participant.userId);
 }
 
@@ -270,12 +273,19 @@ export function takeSeat(draft: Draft, participant: Participant, sessionId: stri
   settleAlone(draft);
 }
 
-/** Gives up a seat, and whatever follows from it: the end of a pair, a new host, being alone. */
-export function giveUpSeat(draft: Draft, participant: Participant, reason: LeaveReason): void {
+/**
+ * Gives up a seat, and whatever follows from it: the end of a pair, a new host, being alone. `by`: who did
+ * it; null where nobody did.
+ */
+export function giveUpSeat(
+  draft: Draft,
+  participant: Participant,
+  reason: LeaveReason,
+  by: string | null = null,
+): void {
   const { call } = draft;
-  vacate(draft, participant, reason);
+  vacate(draft, participant, reason, by);
   const lost = reason === 'DISCONNECTED' || reason === 'NEVER_CONNECTED';
-  const by = reason === 'HANGUP' ? participant.userId : null;
   if (call.status === 'RINGING') {
     // Only the caller has a seat while it rings.
     end(draft, lost ? 'CONNECTION_LOST' : 'CANCELLED', by);
@@ -287,11 +297,15 @@ export function giveUpSeat(draft: Draft, participant: Participant, reason: Leave
   }
 }
 
-/** Stops a participant's ring, and ends a call that nobody is rung for any more. */
+/**
+ * Stops a participant's ring, and ends a call that nobody is rung for any more. `by`: who took the
+ * invitation back.
+ */
 export function stopRing(
   draft: Draft,
   participant: Participant,
   outcome: 'DECLINED' | 'MISSED' | 'REMOVED',
+  by: string | null = null,
 ): void {
   const { call } = draft;
   participant.invitation = outcome;
@@ -299,7 +313,7 @@ export function stopRing(
   if (outcome !== 'REMOVED') note(draft, outcome, participant.userId);
   if (call.status === 'RINGING' && ringing(call).length === 0) {
     const some = (invitation: Invitation) => call.participants.some((p) => p.invitation === invitation);
-    end(draft, some('MISSED') ? 'NO_ANSWER' : some('DECLINED') ? 'DECLINED' : 'CANCELLED', null);
+    end(draft, some('MISSED') ? 'NO_ANSWER' : some('DECLINED') ? 'DECLINED' : 'CANCELLED', by);
   } else {
     settleAlone(draft);
   }
@@ -309,7 +323,7 @@ export function stopRing(
 export function end(draft: Draft, reason: CallEndReason, by: string | null): void {
   const { call, now } = draft;
   for (const participant of call.participants) {
-    if (participant.seat) vacate(draft, participant, 'CALL_ENDED');
+    if (participant.seat) vacate(draft, participant, 'CALL_ENDED', null);
     if (participant.invitation === 'RINGING') {
       participant.invitation = 'MISSED';
       participant.ringDeadline = null;
@@ -326,18 +340,12 @@ export function end(draft: Draft, reason: CallEndReason, by: string | null): voi
   note(draft, 'ENDED', by, null, reason);
 }
 
-function vacate(draft: Draft, participant: Participant, reason: LeaveReason): void {
+function vacate(draft: Draft, participant: Participant, reason: LeaveReason, by: string | null): void {
   const ghost = participant.seat?.orphaned && (reason === 'DISCONNECTED' || reason === 'NEVER_CONNECTED');
   participant.seat = null;
   participant.leftAt = draft.now;
   participant.leaveReason = reason;
-  note(
-    draft,
-    'LEFT',
-    reason === 'HANGUP' ? participant.userId : null,
-    participant.userId,
-    ghost ? `${reason} GHOST` : reason,
-  );
+  note(draft, 'LEFT', by, participant.userId, ghost ? `${reason} GHOST` : reason);
 }
 
 /** The one who has been in the call longest becomes host. */

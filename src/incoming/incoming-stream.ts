@@ -34,6 +34,11 @@ export class IncomingStream implements AsyncIterableIterator<IncomingCallEvent> 
     return [...this.#known].filter(([, known]) => known.ringing).map(([callId]) => callId);
   }
 
+  /** From now on views wait for the snapshot that is about to be read: it may be older than they are. */
+  hold(): void {
+    this.#early ??= [];
+  }
+
   /** Replaces what the client shows. */
   snapshot(calls: readonly CallView[], at: number): void {
     for (const known of this.#known.values()) known.ringing = false;
@@ -74,7 +79,7 @@ export class IncomingStream implements AsyncIterableIterator<IncomingCallEvent> 
 
   #push(event: IncomingCallEvent): void {
     if (this.#waiting.length >= WAITING_LIMIT) {
-      this.#early = [];
+      this.hold();
       this.#waiting = [];
       this.#resync();
       return;

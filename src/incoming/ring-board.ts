@@ -106,6 +106,7 @@ export class RingBoard {
   }
 
   async #snapshot(stream: IncomingStream): Promise<void> {
+    stream.hold();
     try {
       const { calls, now } = await this.#source.ringing(stream.userId);
       stream.snapshot(calls, now);

@@ -29,6 +29,18 @@ export function streamOpened(
   return null;
 }
 
+/** A stream that still runs, on an instance that was taken for dead, takes its seat back unless a newer one has it. */
+export function streamReclaimed(
+  draft: Draft,
+  actor: Actor,
+  sessionId: string,
+  stream: StreamRef,
+): Rejection | null {
+  const holder = find(draft.call, actor.userId)?.seat?.streamId ?? null;
+  if (holder !== null && holder !== stream.streamId) return reject('STALE_SESSION');
+  return streamOpened(draft, actor, sessionId, stream);
+}
+
 /** The grace begins, unless a newer stream holds the seat: then this changes nothing. */
 export function streamLost(draft: Draft, userId: string, streamId: string): void {
   const participant = find(draft.call, userId);

@@ -13,7 +13,7 @@ import { CodedError } from '../errors.ts';
 import type { CallEvent, SocketLink } from '../graphql/services.ts';
 import { isCallId } from '../ids.ts';
 import type { CallOnThisInstance, Metrics } from '../observability/metrics.ts';
-import { type StreamRef, streamLost, streamOpened } from './seat-rules.ts';
+import { type StreamRef, streamLost, streamOpened, streamReclaimed } from './seat-rules.ts';
 
 /** Seats and the streams that hold them, on this instance. */
 
@@ -226,15 +226,15 @@ export class SeatService {
 
   /** This instance was taken for dead: the seats of streams that still run are theirs again. */
   async reclaim(): Promise<void> {
-    for (const [streamId, held] of [...this.#held]) {
-      try {
-        const joinSeq = await this.#takeSeat(held.callId, held.viewer, held.sessionId, streamId);
-        if (joinSeq === held.stream.joinSeq) continue;
-      } catch (error) {
-        if (!(error instanceof CodedError)) throw error;
-      }
+    const { unit, instanceId } = this.#deps;
+    for (const [streamId, { callId, viewer, sessionId, stream }] of [...this.#held]) {
+      const done = await unit.change(callId, async (draft, tx) => {
+        const actor = await actorFor(tx, draft.call, viewer.userId);
+        const refused = streamReclaimed(draft, actor, sessionId, { streamId, instanceId });
+        return refused ?? find(draft.call, viewer.userId)?.seat?.joinSeq;
+      });
       // Given away meanwhile: the stream ends, and its client hears why when it asks.
-      await held.stream.return();
+      if (isRejection(done) || done.value !== stream.joinSeq) await stream.return();
     }
   }
 }

@@ -191,6 +191,13 @@ export class LiveCall {
     return codeOf(this.decide((draft) => rules.terminate(draft, adminId)));
   }
 
+  reclaim(userId: string, streamId = `${userId}-a`, sessionId = `${userId}-1`, instanceId = 'one'): Code {
+    const stream = { streamId, instanceId };
+    return codeOf(
+      this.decide((draft) => seatRules.streamReclaimed(draft, this.actor(userId), sessionId, stream)),
+    );
+  }
+
   openStream(userId: string, streamId = `${userId}-a`, sessionId = `${userId}-1`, instanceId = 'one'): Code {
     const stream = { streamId, instanceId };
     return codeOf(
