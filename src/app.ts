@@ -62,10 +62,11 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
   metrics.turnConfigured(config.iceServers.length > 0 || config.turn !== null);
   const warn = (what: string, error: unknown) => logger.warn({ err: error }, what);
 
-  const database = await openDatabase({
-    ...config.database,
-    onPoolError: (error) => warn('An idle connection to Postgres was lost', error),
-  });
+  const onPoolError = (error: Error) => warn('An idle connection to Postgres was lost', error);
+  const database = await openDatabase({ ...config.database, onPoolError });
+  const pulse = database.embedded
+    ? null
+    : await openDatabase({ ...config.database, poolSize: 1, onPoolError });
   const ran = await migrate(database);
   if (ran.length > 0) logger.info({ migrations: ran }, 'Migrations ran');
 
@@ -101,7 +102,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     onError: (error) => warn('A call on this instance could not be followed', error),
   });
   const self = { id: instanceId, hasRedis: redis !== null };
-  const instances = createInstances(database, () => unit, self, TIMINGS.deadAfterMs);
+  const instances = createInstances(database, (pulse ?? database).db, () => unit, self, TIMINGS.deadAfterMs);
   const unit: CallUnit = new CallUnit(database, outbox, config.limits, {
     outage: instances.outage,
     changed: (call, facts) => countFacts(metrics, call, facts),
@@ -204,6 +205,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
       await log.close();
       await channels.close();
       await redis?.close();
+      await pulse?.close();
       await database.close();
       metricsServer.close();
       metricsServer.closeAllConnections();

@@ -41,3 +41,29 @@ export class Background {
     await Promise.race([Promise.all(this.#running), deadline]);
   }
 }
+
+/**
+ * Runs `work` every `ms` milliseconds, one run after the other: a run that takes longer delays the next one,
+ * and none is made up for. `work` must not reject.
+ */
+export function repeat(ms: number, work: () => Promise<void>): { stop(): Promise<void> } {
+  let timer: NodeJS.Timeout | undefined;
+  let run: Promise<void> = Promise.resolve();
+  let stopped = false;
+  const schedule = (wait: number) => {
+    timer = setTimeout(() => {
+      const startedAt = performance.now();
+      run = work().finally(() => {
+        if (!stopped) schedule(Math.max(0, ms - (performance.now() - startedAt)));
+      });
+    }, wait);
+  };
+  schedule(ms);
+  return {
+    async stop() {
+      stopped = true;
+      clearTimeout(timer);
+      await run;
+    },
+  };
+}

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { repeat } from '../background.ts';
 import { TIMINGS } from '../config.ts';
 import type { Instances } from '../seats/instances.ts';
 import { type Db, dueCalls } from './call.repository.ts';
@@ -6,8 +7,9 @@ import type { CallUnit } from './call-unit.ts';
 import type { Outbox } from './outbox.ts';
 
 /**
- * The one sweeper, on every instance, each second: heartbeat, seats of dead instances, calls in which
- * something is due, changes that a crash left unpublished. Calls that another instance is at are skipped.
+ * The one sweeper, on every instance, each second: seats of dead instances, calls in which something is due,
+ * changes that a crash left unpublished; and, beside it, the heartbeat. Calls that another instance is at are
+ * skipped.
  */
 
 export interface SweeperDeps {
@@ -32,8 +34,7 @@ const CLEAN_EVERY = 60;
 
 export class Sweeper {
   readonly #deps: SweeperDeps;
-  #timer: NodeJS.Timeout | undefined;
-  #turn: Promise<void> = Promise.resolve();
+  #loops: { stop(): Promise<void> }[] = [];
   #turns = 0;
   #stopped = false;
 
@@ -44,21 +45,22 @@ export class Sweeper {
   /** Registers the instance, then sweeps each second. */
   async start(): Promise<void> {
     await this.#deps.instances.beat();
-    this.#schedule();
+    this.#loops = [
+      // By itself: a long sweep must not make the others take this instance for dead.
+      repeat(TIMINGS.heartbeatMs, () => this.#beat()),
+      repeat(TIMINGS.sweepMs, () => this.#sweep()),
+    ];
   }
 
-  #schedule(): void {
-    if (this.#stopped) return;
-    this.#timer = setTimeout(() => {
-      this.#turn = this.#sweep().finally(() => this.#schedule());
-    }, TIMINGS.sweepMs);
+  #beat(): Promise<void> {
+    const { instances, reclaim } = this.#deps;
+    return this.#try('heartbeat', async () => {
+      if (await instances.beat()) await reclaim();
+    });
   }
 
   async #sweep(): Promise<void> {
-    const { instances, outbox, reclaim } = this.#deps;
-    await this.#try('heartbeat', async () => {
-      if (await instances.beat()) await reclaim();
-    });
+    const { instances, outbox } = this.#deps;
     await this.#try('dead instances', () => instances.releaseSeatsOfTheDead());
     await this.#try('deadlines', () => this.sweepDue());
     await this.#try('outbox', () => outbox.sweep());
@@ -106,7 +108,6 @@ export class Sweeper {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    clearTimeout(this.#timer);
-    await this.#turn;
+    await Promise.all(this.#loops.map((loop) => loop.stop()));
   }
 }

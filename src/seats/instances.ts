@@ -25,8 +25,10 @@ export interface Instances {
 /** Calls of dead instances that are taken up in one turn. */
 const BATCH = 200;
 
+/** `pulse`: where heartbeats are written; a connection of their own, that no full pool holds up. */
 export function createInstances(
   database: Database,
+  pulse: Db,
   /** Through which seats change; made later, since it asks for outages. */
   unit: () => CallUnit,
   self: { readonly id: string; readonly hasRedis: boolean },
@@ -37,7 +39,7 @@ export function createInstances(
   let presence: Presence | null = null;
   return {
     async beat() {
-      const row = await db
+      const row = await pulse
         .updateTable('instances')
         .set({ heartbeat_at: sql<Date>`clock_timestamp()` })
         .where('id', '=', self.id)
@@ -48,8 +50,8 @@ export function createInstances(
         return false;
       }
       const wasDead = presence !== null;
-      presence ??= new Presence(deadAfterMs, await lastBeatOfAny(db));
-      const made = await db
+      presence ??= new Presence(deadAfterMs, await lastBeatOfAny(pulse));
+      const made = await pulse
         .insertInto('instances')
         .values({ id: self.id, has_redis: self.hasRedis })
         .returning('heartbeat_at')
@@ -61,8 +63,21 @@ export function createInstances(
     outage: (now) => presence?.outage(now) ?? null,
 
     async releaseSeatsOfTheDead() {
-      // The row goes first: an instance that was only stalled finds it gone, and reclaims.
-      await db.deleteFrom('instances').where('heartbeat_at', '<', deadline).execute();
+      if (presence?.mayJudge !== true) return 0;
+      // The row goes first: an instance that was only stalled finds it gone, and reclaims. Nobody judges who
+      // is silent too: then it is the database that was away.
+      await db
+        .deleteFrom('instances')
+        .where('heartbeat_at', '<', deadline)
+        .where(({ exists, selectFrom }) =>
+          exists(
+            selectFrom('instances as self')
+              .select('self.id')
+              .where('self.id', '=', self.id)
+              .where('self.heartbeat_at', '>=', deadline),
+          ),
+        )
+        .execute();
       const orphans = await orphanedCalls(db);
       for (const { callId, instanceId } of orphans) {
         await unit().change(callId, (draft) => {

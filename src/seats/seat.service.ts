@@ -29,6 +29,9 @@ export interface SeatServiceDeps {
   readonly untilDone: (what: string, work: () => Promise<void>, onFailure?: () => void) => void;
 }
 
+/** Seats that are reclaimed at once: it has to be over within the grace, and must not fill the pool. */
+const RECLAIM_SIDE_BY_SIDE = 4;
+
 /** A stream that runs here. */
 interface Held {
   readonly callId: string;
@@ -226,16 +229,22 @@ export class SeatService {
 
   /** This instance was taken for dead: the seats of streams that still run are theirs again. */
   async reclaim(): Promise<void> {
+    const queue = [...this.#held];
+    const worker = async () => {
+      for (let next = queue.shift(); next; next = queue.shift()) await this.#reclaimOne(...next);
+    };
+    await Promise.all(Array.from({ length: RECLAIM_SIDE_BY_SIDE }, worker));
+  }
+
+  async #reclaimOne(streamId: string, { callId, viewer, sessionId, stream }: Held): Promise<void> {
     const { unit, instanceId } = this.#deps;
-    for (const [streamId, { callId, viewer, sessionId, stream }] of [...this.#held]) {
-      const done = await unit.change(callId, async (draft, tx) => {
-        const actor = await actorFor(tx, draft.call, viewer.userId);
-        const refused = streamReclaimed(draft, actor, sessionId, { streamId, instanceId });
-        return refused ?? find(draft.call, viewer.userId)?.seat?.joinSeq;
-      });
-      // Given away meanwhile: the stream ends, and its client hears why when it asks.
-      if (isRejection(done) || done.value !== stream.joinSeq) await stream.return();
-    }
+    const done = await unit.change(callId, async (draft, tx) => {
+      const actor = await actorFor(tx, draft.call, viewer.userId);
+      const refused = streamReclaimed(draft, actor, sessionId, { streamId, instanceId });
+      return refused ?? find(draft.call, viewer.userId)?.seat?.joinSeq;
+    });
+    // Given away meanwhile: the stream ends, and its client hears why when it asks.
+    if (isRejection(done) || done.value !== stream.joinSeq) await stream.return();
   }
 }
 
