@@ -105,6 +105,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       id uuid primary key,
       started_at timestamptz not null default clock_timestamp(),
       heartbeat_at timestamptz not null default clock_timestamp(),
+      awake_since timestamptz not null default clock_timestamp(),
       has_redis boolean not null
     )`,
   ];

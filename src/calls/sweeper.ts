@@ -36,6 +36,8 @@ export class Sweeper {
   readonly #deps: SweeperDeps;
   #loops: { stop(): Promise<void> }[] = [];
   #turns = 0;
+  /** Until it is done: a reclaim that failed half-way is made again. */
+  #mustReclaim = false;
   #stopped = false;
 
   constructor(deps: SweeperDeps) {
@@ -55,7 +57,10 @@ export class Sweeper {
   #beat(): Promise<void> {
     const { instances, reclaim } = this.#deps;
     return this.#try('heartbeat', async () => {
-      if (await instances.beat()) await reclaim();
+      if (await instances.beat()) this.#mustReclaim = true;
+      if (!this.#mustReclaim) return;
+      await reclaim();
+      this.#mustReclaim = false;
     });
   }
 

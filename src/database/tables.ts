@@ -102,5 +102,7 @@ export interface InstanceTable {
   id: string;
   started_at: Generated<Date>;
   heartbeat_at: Generated<Date>;
+  /** Since when its heartbeats have come without a silence. */
+  awake_since: Generated<Date>;
   has_redis: boolean;
 }

@@ -41,7 +41,10 @@ export function createInstances(
     async beat() {
       const row = await pulse
         .updateTable('instances')
-        .set({ heartbeat_at: sql<Date>`clock_timestamp()` })
+        .set({
+          heartbeat_at: sql<Date>`clock_timestamp()`,
+          awake_since: sql<Date>`case when heartbeat_at < ${deadline} then clock_timestamp() else awake_since end`,
+        })
         .where('id', '=', self.id)
         .returning('heartbeat_at')
         .executeTakeFirst();
@@ -63,9 +66,8 @@ export function createInstances(
     outage: (now) => presence?.outage(now) ?? null,
 
     async releaseSeatsOfTheDead() {
-      if (presence?.mayJudge !== true) return 0;
-      // The row goes first: an instance that was only stalled finds it gone, and reclaims. Nobody judges who
-      // is silent too: then it is the database that was away.
+      // The row goes first: an instance that was only stalled finds it gone, and reclaims. Whoever was silent
+      // too may not judge for as long again: then it was the database that was away.
       await db
         .deleteFrom('instances')
         .where('heartbeat_at', '<', deadline)
@@ -74,14 +76,21 @@ export function createInstances(
             selectFrom('instances as self')
               .select('self.id')
               .where('self.id', '=', self.id)
-              .where('self.heartbeat_at', '>=', deadline),
+              .where('self.heartbeat_at', '>=', deadline)
+              .where('self.awake_since', '<=', deadline),
           ),
         )
         .execute();
       const orphans = await orphanedCalls(db);
       for (const { callId, instanceId } of orphans) {
-        await unit().change(callId, (draft) => {
-          instanceLost(draft, instanceId);
+        await unit().change(callId, async (draft, tx) => {
+          // Looked up again under the call's lock: it may have come back, and reclaimed the seat already.
+          const back = await tx
+            .selectFrom('instances')
+            .select('id')
+            .where('id', '=', instanceId)
+            .executeTakeFirst();
+          if (!back) instanceLost(draft, instanceId);
           return null;
         });
       }

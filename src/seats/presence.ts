@@ -23,12 +23,4 @@ export class Presence {
     const from = this.#lastBeat;
     return from !== null && now - from > this.#deadAfterMs ? { from, to: now } : this.#outage;
   }
-
-  /**
-   * Whether this instance may take others for dead. After an outage each of them needs the time to say that
-   * it lives.
-   */
-  get mayJudge(): boolean {
-    return this.#outage === null || (this.#lastBeat ?? 0) - this.#outage.to >= this.#deadAfterMs;
-  }
 }
