@@ -59,7 +59,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
   const now = Date.now;
   const instanceId = uuid();
   const metrics = createMetrics({ perCall: config.metricsPerCall });
-  metrics.turnConfigured(config.iceServers.length > 0 || config.turn !== null);
+  metrics.turnConfigured(config.iceServers.length > 0);
   const warn = (what: string, error: unknown) => logger.warn({ err: error }, what);
 
   const onPoolError = (error: Error) => warn('An idle connection to Postgres was lost', error);
@@ -181,7 +181,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     allowedOrigins: config.allowedOrigins,
     maxConnections: config.limits.maxConnections,
     production: config.production,
-    demo: demo && { users: demo.users, conversationId: DEMO_CONVERSATION },
+    demo: demo && { ...demo, conversationId: DEMO_CONVERSATION },
   });
   const metricsServer = createMetricsServer(metrics.registry);
   metricsServer.listen(config.metricsPort, config.host);

@@ -251,7 +251,8 @@ export const SETTINGS = {
   }),
   TURN_URLS: setting({
     group: 'ICE',
-    about: 'TURN servers for which short-lived credentials are made. Needs TURN_SECRETS.',
+    about:
+      'TURN servers for which short-lived credentials will be made: checked at start, not used yet. Needs TURN_SECRETS.',
     allowed: 'list of `turn:` and `turns:` URLs (RFC 7065)',
     default: null,
     why: 'as for ICE_SERVERS',

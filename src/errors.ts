@@ -54,6 +54,11 @@ export type ErrorCode =
  * takes 4400, 4401, 4406, 4409, 4429 and 4500 as fatal by itself, and comes back after the others.
  */
 export const CLOSE = {
+  /** A frame that is broken, or text that is not UTF-8; ws closes so by itself (RFC 6455, section 7.4.1). */
+  BROKEN_FRAME: { code: 1002, reason: 'Protocol error', comeBack: false },
+  BROKEN_TEXT: { code: 1007, reason: 'Invalid text', comeBack: false },
+  /** A frame over 64 KiB; ws closes so by itself. */
+  TOO_LARGE: { code: 1009, reason: 'Message too big', comeBack: false },
   /** The instance drains. Come back; another one serves you. */
   RESTARTING: { code: 1012, reason: 'Service restart', comeBack: true },
   /** The instance has as many connections as it may have. Come back later. */

@@ -43,6 +43,9 @@ export interface SignalRecord {
   readonly to: string | null;
   /** The tenure that `to` had when the log took it; null where `to` is. */
   readonly toJoinSeq: number | null;
+  /** The sender's session and its count, by which a repeat is known. */
+  readonly sessionId: string;
+  readonly clientSeq: number;
   readonly signal: Signal;
 }
 

@@ -7,7 +7,7 @@ import type { Entry, SignalRecord, StateRecord } from './call-log.ts';
  */
 
 /** The part of a signal that its appender knows. */
-export type SignalBody = Pick<SignalRecord, 'from' | 'to' | 'signal'>;
+export type SignalBody = Omit<SignalRecord, 'fromJoinSeq' | 'toJoinSeq'>;
 
 /**
  * `ownBody`: the body of a signal that this instance appended itself under the token; it need not be parsed
@@ -28,18 +28,16 @@ export function parseEntry(text: string, ownBody: (token: string) => SignalBody 
   }
   const fromEnd = text.indexOf(' ', atEnd + 1);
   const toEnd = text.indexOf(' ', fromEnd + 1);
-  const { from, to, signal } = ownBody(token) ?? (JSON.parse(text.slice(toEnd + 1)) as SignalBody);
+  const body = ownBody(token) ?? (JSON.parse(text.slice(toEnd + 1)) as SignalBody);
   return {
     seq,
     token,
     at,
     kind: 'signal',
     signal: {
-      from,
+      ...body,
       fromJoinSeq: Number(text.slice(atEnd + 1, fromEnd)),
-      to,
-      toJoinSeq: to === null ? null : Number(text.slice(fromEnd + 1, toEnd)),
-      signal,
+      toJoinSeq: body.to === null ? null : Number(text.slice(fromEnd + 1, toEnd)),
     },
   };
 }

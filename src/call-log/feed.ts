@@ -76,7 +76,10 @@ export class CallFeed {
   #trimming: NodeJS.Immediate | undefined;
   #seats = new Map<string, SeatHolder>();
   #version = 0;
-  /** clientSeqs taken in local epochs, by sender and session. The log never learns of them. */
+  /**
+   * By sender and session, the clientSeqs that were taken in local epochs, of which the log never learns, and
+   * those of the log that the feed had when the log was lost.
+   */
   readonly #takenLocally = new Map<string, number[]>();
   /** Signals of which nobody knows whether the log has them: not to be taken locally too. */
   readonly #inDoubt = new Set<string>();
@@ -262,6 +265,8 @@ export class CallFeed {
 
   /** The log is another one now, or no longer reaches back: from its head on, and every stream is told. */
   async #startOver(): Promise<false> {
+    // Of the log that was. What comes from now on is in the head that is asked for, or after it.
+    this.#early.clear();
     const head = await this.#log.head(this.callId);
     if (this.isClosed()) return false;
     if (head) {
@@ -286,6 +291,9 @@ export class CallFeed {
   degrade(): void {
     if (this.#mode !== 'live') return;
     this.#mode = 'local';
+    for (const item of this.#items) {
+      if (item.kind === 'entry' && item.entry.kind === 'signal') this.#rememberTaken(item.entry.signal);
+    }
     this.#add({ kind: 'degraded', place: this.#lastPlace });
   }
 
@@ -330,8 +338,9 @@ export class CallFeed {
     if (!wanted.every(([userId, { joinSeq }]) => this.#isConnectedHere(userId, joinSeq))) return null;
     if (this.#inDoubt.has(nameOf(draft))) return null;
     if (this.tookLocally(draft)) return { outcome: 'duplicate', at: now };
-    const taken = this.#takenLocally.get(sessionOf(draft)) ?? [];
-    this.#takenLocally.set(sessionOf(draft), [...taken.slice(1 - CLIENT_SEQ_WINDOW), draft.clientSeq]);
+    // Below what is known of the session: whether the log had taken it nobody can say now.
+    if (draft.clientSeq < Math.max(...(this.#takenLocally.get(sessionOf(draft)) ?? [0]))) return null;
+    this.#rememberTaken(draft);
     const entry = {
       ...this.#localPlace(),
       at: now,
@@ -341,11 +350,18 @@ export class CallFeed {
         fromJoinSeq: sender.joinSeq,
         to: draft.to,
         toJoinSeq: recipient?.joinSeq ?? null,
+        sessionId: draft.sessionId,
+        clientSeq: draft.clientSeq,
         signal: draft.signal,
       },
     };
     this.#push(entry);
     return { outcome: 'appended', entry };
+  }
+
+  #rememberTaken(signal: Pick<SignalDraft, 'from' | 'sessionId' | 'clientSeq'>): void {
+    const taken = this.#takenLocally.get(sessionOf(signal)) ?? [];
+    this.#takenLocally.set(sessionOf(signal), [...taken.slice(1 - CLIENT_SEQ_WINDOW), signal.clientSeq]);
   }
 
   /** Whether an outage's epoch took it: a repeat is a duplicate, though the log does not know. */

@@ -123,8 +123,10 @@ export class Feeds {
     try {
       if (!held.undo) {
         const undo = await this.#log.subscribe(feed.callId, (entry) => feed.offer(entry));
-        held.undo = undo;
-        if (feed.isClosed()) return void undo();
+        // Another attempt may have been quicker.
+        if (held.undo || feed.isClosed()) void undo();
+        else held.undo = undo;
+        if (feed.isClosed()) return;
       }
       await feed.restore(() => this.#sources.createLog(feed.callId));
     } catch (error) {

@@ -118,6 +118,8 @@ export class MemoryCallLog implements CallLog {
       fromJoinSeq: sender.joinSeq,
       to: draft.to,
       toJoinSeq,
+      sessionId: draft.sessionId,
+      clientSeq: draft.clientSeq,
       signal: draft.signal,
     };
     const entry = { ...this.#next(log), at, kind: 'signal' as const, signal };

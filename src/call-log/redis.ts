@@ -83,7 +83,7 @@ export class RedisCallLog implements CallLog {
     const { from, sessionId, to, toJoinSeq, clientSeq, signal } = draft;
     const token = this.#token();
     const session = sessionOf(draft);
-    const body: SignalBody = { from, to, signal };
+    const body: SignalBody = { from, to, sessionId, clientSeq, signal };
     this.#expectBack(token, body);
     this.#cork();
     const [log, meta, seats] = keysOf(callId);
@@ -111,7 +111,7 @@ export class RedisCallLog implements CallLog {
     }
     if (typeof answer !== 'string' && answer.length > 1) {
       const [seq, at, fromJoinSeq, tenure] = answer as [number, number, number, number];
-      const record = { from, fromJoinSeq, to, toJoinSeq: to === null ? null : tenure, signal };
+      const record = { ...body, fromJoinSeq, toJoinSeq: to === null ? null : tenure };
       return { outcome: 'appended', entry: { seq, token, at, kind: 'signal', signal: record } };
     }
     this.#own.delete(token);

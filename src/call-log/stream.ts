@@ -217,7 +217,9 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     if (entry.kind === 'origin' || entry.state.version <= this.#version) return;
     this.#version = entry.state.version;
     this.#ready.push(...events);
-    const holder = entry.state.seats[this.userId];
+    const { seats } = entry.state;
+    // Users may be called `constructor` and the like.
+    const holder = Object.hasOwn(seats, this.userId) ? seats[this.userId] : undefined;
     const mine = holder === undefined || holder?.joinSeq === this.joinSeq;
     if (!mine) this.#finish();
     else if (entry.state.ended) this.#finish();

@@ -49,7 +49,11 @@ builder.subscriptionField('incomingCalls', (t) =>
   t.field({
     type: IncomingCallEventRef,
     description: "Rings for the viewer, on each of the viewer's devices. Over WebSocket or SSE.",
-    subscribe: (_root, _args, context) => context.services.subscriptions.incomingCalls(viewerOf(context)),
+    subscribe: async (_root, _args, context) => {
+      const stream = await context.services.subscriptions.incomingCalls(viewerOf(context));
+      context.onGone?.(() => void stream.return?.());
+      return stream;
+    },
     resolve: (event) => event,
   }),
 );

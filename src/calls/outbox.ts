@@ -3,7 +3,7 @@ import type { CallLog, Origin, Position } from '../call-log/call-log.ts';
 import type { RingBoard } from '../incoming/ring-board.ts';
 import { type Db, readCall } from './call.repository.ts';
 import type { Fact } from './call.ts';
-import type { StateChange } from './changes.ts';
+import { type StateChange, viewOf } from './changes.ts';
 
 /**
  * Changes of state on their way from `call_events`, where their transaction wrote them, to the log and to
@@ -111,9 +111,16 @@ export class Outbox {
       .orderBy('call_events.version')
       .limit(SWEEP_BATCH)
       .execute();
-    for (const row of rows) await this.publish(toRow(row));
+    for (const row of rows) await this.publish(await this.#asOfNow(toRow(row)));
     if (rows.length > 0) await this.#mark();
     return rows.length;
+  }
+
+  /** What was left behind is old: those who are rung hear of the call as it is now. */
+  async #asOfNow(row: OutboxRow): Promise<OutboxRow> {
+    const { rings } = row.change;
+    const read = rings && (await readCall(this.#db, row.callId));
+    return read ? { ...row, change: { ...row.change, rings: { ...rings, call: viewOf(read.call) } } } : row;
   }
 
   async #mark(): Promise<void> {

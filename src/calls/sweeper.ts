@@ -38,6 +38,7 @@ export class Sweeper {
   #turns = 0;
   /** Until it is done: a reclaim that failed half-way is made again. */
   #mustReclaim = false;
+  #reclaiming: Promise<void> | null = null;
   #stopped = false;
 
   constructor(deps: SweeperDeps) {
@@ -58,10 +59,22 @@ export class Sweeper {
     const { instances, reclaim } = this.#deps;
     return this.#try('heartbeat', async () => {
       if (await instances.beat()) this.#mustReclaim = true;
-      if (!this.#mustReclaim) return;
-      await reclaim();
-      this.#mustReclaim = false;
+      if (this.#mustReclaim) this.#reclaim(reclaim);
     });
+  }
+
+  /** Beside the heartbeat, which must not wait for it. */
+  #reclaim(reclaim: () => Promise<void>): void {
+    if (this.#reclaiming) return;
+    this.#mustReclaim = false;
+    this.#reclaiming = reclaim()
+      .catch((error) => {
+        this.#mustReclaim = true;
+        this.#deps.onError('reclaim', error);
+      })
+      .finally(() => {
+        this.#reclaiming = null;
+      });
   }
 
   async #sweep(): Promise<void> {
@@ -82,8 +95,13 @@ export class Sweeper {
 
   /** Brings every call that is due up to now. */
   async sweepDue(): Promise<void> {
+    let before = '';
     for (let look = 0; look < LOOKS; look++) {
       const due = await dueCalls(this.#deps.db, BATCH);
+      // The same ones again: others hold them, or they fail. The next turn is soon enough.
+      const ids = due.map(({ id }) => id).join();
+      if (ids === before) return;
+      before = ids;
       for (const { dueAt, now } of due) this.#deps.onLag((now - dueAt) / 1000);
       const queue = due.map(({ id }) => id);
       const worker = async () => {
@@ -114,5 +132,6 @@ export class Sweeper {
   async stop(): Promise<void> {
     this.#stopped = true;
     await Promise.all(this.#loops.map((loop) => loop.stop()));
+    await this.#reclaiming;
   }
 }

@@ -11,6 +11,8 @@ export interface Context {
   readonly socket: SocketLink | null;
   /** The operation's place among the signals of its socket; null where it sends none. */
   readonly turn: Turn | null;
+  /** Calls back when nobody hears a stream any more; null where the transport ends it by itself. */
+  readonly onGone: ((end: () => void) => void) | null;
 }
 
 /** Throws UNAUTHENTICATED where nobody is known. */

@@ -1,5 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
+import { UNSENT_LIMIT } from '../call-log/stream.ts';
+import { CLOSE } from '../errors.ts';
 import type { SocketLink } from '../graphql/services.ts';
 import { SocketSession } from './socket-operations.ts';
 
@@ -44,6 +46,11 @@ export class Connection implements SocketLink {
    */
   send(message: string): Promise<void> | undefined {
     if (!this.open) return undefined;
+    if (this.ws.bufferedAmount > UNSENT_LIMIT) {
+      // It sends, perhaps, but does not read: what it would be told must not pile up here.
+      this.close(CLOSE.TOO_SLOW);
+      return undefined;
+    }
     if (!this.#corked) {
       this.#corked = true;
       this.#tcp.cork();

@@ -8,19 +8,23 @@ export interface DemoUser {
   readonly token: string;
 }
 
-export function serveDemoPage(response: ServerResponse, users: readonly DemoUser[]): void {
+export function serveDemoPage(
+  response: ServerResponse,
+  users: readonly DemoUser[],
+  operatorToken: string,
+): void {
   response.setHeader('content-type', 'text/html; charset=utf-8');
   response.setHeader('cache-control', 'private, no-store');
   response.setHeader('content-security-policy', CONTENT_SECURITY_POLICY);
   response.setHeader('x-content-type-options', 'nosniff');
   response.setHeader('referrer-policy', 'no-referrer');
-  response.end(page(users));
+  response.end(page(users, operatorToken));
 }
 
 const CONTENT_SECURITY_POLICY =
   "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
 
-function page(users: readonly DemoUser[]): string {
+function page(users: readonly DemoUser[], operatorToken: string): string {
   const [first = 'one', second = 'another'] = users.map(({ name }) => text(name));
   return `<!doctype html>
 <html lang="en">
@@ -41,6 +45,10 @@ function page(users: readonly DemoUser[]): string {
 </ol>
 <ul class="users">
 ${users.map(card).join('\n')}
+<li><span class="face" aria-hidden="true">⚙</span>
+<h2>Your back end</h2>
+<p>May use putConversation and its like, and terminateCall.</p>
+${tokenField('your back end', operatorToken)}</li>
 </ul>
 </main>
 <script>${SCRIPT}</script>
@@ -53,8 +61,12 @@ function card({ id, name, token }: DemoUser): string {
   return `<li><span class="face" aria-hidden="true">${text([...name][0] ?? '')}</span>
 <h2>${text(name)}</h2>
 <a href="/graphql?user=${encodeURIComponent(id)}" target="_blank" rel="noopener">Open GraphiQL as ${text(name)}</a>
-<label>Token <input readonly value="${text(token)}" aria-label="Token of ${text(name)}"></label>
-<button type="button">Copy token</button></li>`;
+${tokenField(name, token)}</li>`;
+}
+
+function tokenField(name: string, token: string): string {
+  return `<label>Token <input readonly value="${text(token)}" aria-label="Token of ${text(name)}"></label>
+<button type="button">Copy token</button>`;
 }
 
 function text(value: string): string {

@@ -34,7 +34,12 @@ export interface HttpServerDeps {
   /** Suggestions of names go. */
   readonly production: boolean;
   /** Null but in a demo: its users, members of one conversation, with tokens to hand out to anyone. */
-  readonly demo: { readonly users: readonly DemoUser[]; readonly conversationId: string } | null;
+  readonly demo: {
+    readonly users: readonly DemoUser[];
+    /** With the scopes `service` and `admin`. */
+    readonly operatorToken: string;
+    readonly conversationId: string;
+  } | null;
   readonly socketTimings?: WebSocketDeps['timings'];
 }
 
@@ -58,7 +63,9 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
     const identity = await identify(request.headers.get('authorization'), verify);
     // A stream may not outlive its token. The client comes back with a new one.
     if (res !== undefined && !(identity instanceof CodedError)) endAt(res, identity.tokenExpiresAt, now);
-    return { services, identity, socket: null, turn: null };
+    // Yoga ends a stream whose client goes, but not one that is still being opened then.
+    const onGone = (end: () => void) => void (res?.destroyed ? end() : res?.once('close', end));
+    return { services, identity, socket: null, turn: null, onGone };
   });
   const graphiql = createGraphiQL(demo === null ? [] : exampleUsers(demo));
 
@@ -68,7 +75,7 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
     if (request.method === 'GET') {
       if (path === '/healthz') return sendJson(response, 200, { ok: true });
       if (path === '/readyz') return sendReadiness(response, ready);
-      if (path === '/' && demo !== null) return serveDemoPage(response, demo.users);
+      if (path === '/' && demo !== null) return serveDemoPage(response, demo.users, demo.operatorToken);
     }
     sendJson(response, 404, { error: 'Not found' });
   }

@@ -1,7 +1,7 @@
 import { type DocumentNode, type ExecutionArgs, GraphQLError, getOperationAST, visit } from 'graphql';
 import type { OperationResult, SubscribePayload } from 'graphql-ws';
 import type { Viewer } from '../auth/viewer.ts';
-import type { CodedError } from '../errors.ts';
+import { CLOSE, type CodedError } from '../errors.ts';
 import type { Context } from '../graphql/context.ts';
 import { located, type MaskError } from '../graphql/errors.ts';
 import { Recent } from '../graphql/recent.ts';
@@ -20,12 +20,34 @@ export class SocketSession {
   readonly order = new ArrivalOrder();
   /** By operation id. */
   readonly subscriptions = new Set<string>();
+  /** Of operations that are not settled, also where the client has completed them: no two at once may share one. */
+  readonly ids = new Set<string>();
+  readonly #streams = new Map<string, AsyncIterator<unknown>>();
+  #ended = false;
   inFlight = 0;
   /** Null until `connection_init` has been answered; no operation runs before. */
   viewer: Viewer | null = null;
 
   constructor(link: SocketLink) {
     this.link = link;
+  }
+
+  /** The socket ends its streams itself: graphql-ws knows them by ids that clients choose. */
+  async keep(id: string, stream: AsyncIterator<unknown>): Promise<void> {
+    if (this.#ended) await stream.return?.();
+    else this.#streams.set(id, stream);
+  }
+
+  settle(id: string): void {
+    this.subscriptions.delete(id);
+    this.ids.delete(id);
+    this.#streams.delete(id);
+  }
+
+  end(): void {
+    this.#ended = true;
+    for (const stream of this.#streams.values()) void stream.return?.();
+    this.#streams.clear();
   }
 }
 
@@ -37,6 +59,7 @@ interface Document {
 
 interface OperationContext extends Context {
   readonly session: SocketSession;
+  readonly id: string;
   /** The place that has to be given up when the operation ends; `turn` may be another view of it. */
   readonly place: Turn | null;
 }
@@ -85,6 +108,10 @@ export function createSocketOperations({ yoga, services, mask }: SocketOperation
       const known = read(query);
       if (!('document' in known)) return known;
       const { document, signals } = known;
+      if (session.ids.has(id)) {
+        session.link.close(CLOSE.DUPLICATE_ID);
+        return refusal('BAD_USER_INPUT', 'The id of an operation that is not over yet.');
+      }
       const operation = getOperationAST(document, operationName)?.operation;
       if (operation === undefined) return refusal('BAD_USER_INPUT', 'There is no operation of that name.');
       if (operation === 'subscription') {
@@ -98,14 +125,17 @@ export function createSocketOperations({ yoga, services, mask }: SocketOperation
         }
         session.inFlight++;
       }
+      session.ids.add(id);
       const place = operation === 'mutation' && signals > 0 ? session.order.take() : null;
       const contextValue: OperationContext = {
         services,
         identity: session.viewer!,
         socket: session.link,
+        onGone: null,
         turn: place !== null && signals > 1 ? keptToTheEnd(place) : place,
         place,
         session,
+        id,
       };
       return {
         schema,
@@ -128,11 +158,14 @@ export function createSocketOperations({ yoga, services, mask }: SocketOperation
       }
     },
 
-    subscribe: (args: ExecutionArgs): OperationResult => subscribe(args),
-
-    onComplete(session: SocketSession, id: string): void {
-      session.subscriptions.delete(id);
+    async subscribe(args: ExecutionArgs): Promise<Awaited<OperationResult>> {
+      const { session, id } = args.contextValue as OperationContext;
+      const result = await subscribe(args);
+      if (Symbol.asyncIterator in result) await session.keep(id, result as AsyncGenerator<unknown>);
+      return result;
     },
+
+    onComplete: (session: SocketSession, id: string): void => session.settle(id),
   };
 }
 

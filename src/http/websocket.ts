@@ -127,6 +127,7 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
       connection,
     );
     connection.onEnd(() => {
+      connection.session.end();
       closed().catch((error: unknown) => fault(error, 'The operations of a socket could not be ended'));
     });
   }

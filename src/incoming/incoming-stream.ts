@@ -29,6 +29,10 @@ export class IncomingStream implements AsyncIterableIterator<IncomingCallEvent> 
     this.#resync = resync;
   }
 
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** Calls that the client shows as ringing. */
   get ringing(): string[] {
     return [...this.#known].filter(([, known]) => known.ringing).map(([callId]) => callId);

@@ -17,6 +17,11 @@ export interface RingSource {
   onError(error: unknown): void;
 }
 
+/** Users whose devices are told at once what rings: all of them would fill the pool. */
+const COME_BACK_SIDE_BY_SIDE = 4;
+/** How often a snapshot that could not be read is tried again, milliseconds. */
+const SNAPSHOT_RETRY = 500;
+
 interface Listening {
   readonly streams: Set<IncomingStream>;
   started: Promise<void>;
@@ -107,13 +112,16 @@ export class RingBoard {
 
   async #snapshot(stream: IncomingStream): Promise<void> {
     stream.hold();
-    try {
-      const { calls, now } = await this.#source.ringing(stream.userId);
-      stream.snapshot(calls, now);
-    } catch (error) {
-      // Without it the client would show what is no longer true: it comes back and starts over.
-      this.#source.onError(error);
-      stream.close();
+    // Without it the client would show what is no longer true, so until it is there.
+    while (!stream.closed) {
+      try {
+        const { calls, now } = await this.#source.ringing(stream.userId);
+        stream.snapshot(calls, now);
+        return;
+      } catch (error) {
+        this.#source.onError(error);
+        await new Promise((resolve) => setTimeout(resolve, SNAPSHOT_RETRY).unref());
+      }
     }
   }
 
@@ -124,7 +132,11 @@ export class RingBoard {
   #goByChannels(): void {
     clearInterval(this.#poll);
     this.#poll = undefined;
-    for (const [userId, listening] of this.#listening) void this.#comeBack(userId, listening);
+    const queue = [...this.#listening];
+    const worker = async () => {
+      for (let next = queue.shift(); next; next = queue.shift()) await this.#comeBack(...next);
+    };
+    for (let i = 0; i < COME_BACK_SIDE_BY_SIDE; i++) void worker();
   }
 
   /** What was published meanwhile is lost: everyone starts over with a snapshot. */

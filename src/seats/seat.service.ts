@@ -233,11 +233,13 @@ export class SeatService {
     const worker = async () => {
       for (let next = queue.shift(); next; next = queue.shift()) await this.#reclaimOne(...next);
     };
-    await Promise.all(Array.from({ length: RECLAIM_SIDE_BY_SIDE }, worker));
+    const done = await Promise.allSettled(Array.from({ length: RECLAIM_SIDE_BY_SIDE }, worker));
+    for (const result of done) if (result.status === 'rejected') throw result.reason;
   }
 
   async #reclaimOne(streamId: string, { callId, viewer, sessionId, stream }: Held): Promise<void> {
     const { unit, instanceId } = this.#deps;
+    if (!this.#held.has(streamId)) return;
     const done = await unit.change(callId, async (draft, tx) => {
       const actor = await actorFor(tx, draft.call, viewer.userId);
       const refused = streamReclaimed(draft, actor, sessionId, { streamId, instanceId });
@@ -245,6 +247,8 @@ export class SeatService {
     });
     // Given away meanwhile: the stream ends, and its client hears why when it asks.
     if (isRejection(done) || done.value !== stream.joinSeq) await stream.return();
+    // Closed while this was under way: what it did about its loss may have come before.
+    else if (!this.#held.has(streamId)) this.#lost(callId, viewer.userId, streamId);
   }
 }
 

@@ -6,6 +6,7 @@ import {
   type SignalOutcome,
   type SignalRefusal,
 } from '../call-log/call-log.ts';
+import type { CallFeed } from '../call-log/feed.ts';
 import type { Feeds } from '../call-log/feeds.ts';
 import { type Rejection, type RejectionCode, reject } from '../errors.ts';
 import type { SendSignalInput, SignalService, Turn } from '../graphql/services.ts';
@@ -49,13 +50,22 @@ export function createSignalService(deps: SignalServiceDeps): SignalService {
   /** Null where the signal can't be carried now. */
   async function append(callId: string, draft: SignalDraft): Promise<SignalOutcome | null> {
     const feed = feeds.get(callId);
-    if (log.health() === 'down') return feed ? feed.appendLocally(draft, now()) : null;
+    if (log.health() === 'down') return feed ? appendLocally(feed, draft) : null;
     if (feed?.tookLocally(draft)) return { outcome: 'duplicate', at: now() };
     const appending = log.appendSignal(callId, draft);
     appending.catch(() => feed?.doubt(draft));
     const outcome = await appending;
     if (outcome.outcome === 'appended') feed?.offer(outcome.entry);
     return outcome;
+  }
+
+  async function appendLocally(feed: CallFeed, draft: SignalDraft): Promise<SignalOutcome | null> {
+    const outcome = feed.appendLocally(draft, now());
+    const stale = outcome?.outcome === 'refused' && outcome.why !== 'AMBIGUOUS';
+    if (!stale) return outcome;
+    // By itself a feed knows the seats of a moment ago.
+    await feeds.pollStates();
+    return feed.appendLocally(draft, now());
   }
 
   async function send(viewer: Viewer, input: SendSignalInput, turn: Turn | null) {
@@ -75,15 +85,15 @@ export function createSignalService(deps: SignalServiceDeps): SignalService {
     if (outcome?.outcome === 'refused' && outcome.why === 'ABSENT' && (await deps.createLog(callId))) {
       outcome = await append(callId, draft);
     }
-    if (!outcome) return reject('SIGNALING_UNAVAILABLE', undefined, RETRY_AFTER_OUTAGE);
+    if (!outcome) return (await deps.whyNoSeat(callId, viewer.userId)) ?? unavailable();
     if (outcome.outcome === 'duplicate') return { at: outcome.at, duplicate: true };
     if (outcome.outcome === 'appended') {
       metrics.signalTaken(checked.signal.__typename);
       return { at: outcome.entry.at, duplicate: false };
     }
     if (outcome.why === 'NO_SEAT' || outcome.why === 'ABSENT') {
-      // With a seat after all: it was given while this was on its way.
-      return (await deps.whyNoSeat(callId, viewer.userId)) ?? reject('NOT_IN_CALL');
+      // With a seat after all, of which the log has not heard yet.
+      return (await deps.whyNoSeat(callId, viewer.userId)) ?? unavailable();
     }
     return reject(...CODES[outcome.why]);
   }
@@ -95,12 +105,16 @@ export function createSignalService(deps: SignalServiceDeps): SignalService {
         return 'code' in answer ? { rejection: answer } : answer;
       } catch (error) {
         if (!(error instanceof LogUnavailable)) throw error;
-        return { rejection: reject('SIGNALING_UNAVAILABLE', undefined, RETRY_AFTER_OUTAGE) };
+        return { rejection: unavailable() };
       } finally {
         turn?.done();
       }
     },
   };
+}
+
+function unavailable(): Rejection {
+  return reject('SIGNALING_UNAVAILABLE', undefined, RETRY_AFTER_OUTAGE);
 }
 
 function checkEnvelope(viewer: Viewer, input: SendSignalInput): Rejection | null {

@@ -169,6 +169,19 @@ describe('M3: Redis killed in mid-call', () => {
 });
 
 describe('M3: a signal that is sent again with its clientSeq', () => {
+  it('was taken by the log, and is a duplicate in the outage', async () => {
+    const { ada, ben, cleo } = await threeInCall();
+    expect(await send(ada, ben, 1)).toMatchObject({ duplicate: false });
+    expect(await send(ada, ben, 2)).toMatchObject({ duplicate: false });
+    await eventually(() => numbers(ben).includes(2), TOLD);
+    await redisIsKilled([ada, ben, cleo]);
+    expect(await send(ada, ben, 1)).toMatchObject({ duplicate: true });
+    expect(await send(ada, ben, 2)).toMatchObject({ duplicate: true });
+    expect(await send(ada, ben, 3)).toMatchObject({ duplicate: false });
+    await eventually(() => numbers(ben).includes(3), TOLD);
+    expect(numbers(ben)).toEqual([1, 2, 3]);
+  });
+
   it('was taken locally in the outage, and is a duplicate after it', async () => {
     const { ada, ben, cleo } = await threeInCall();
     const peers = [ada, ben, cleo];

@@ -352,6 +352,57 @@ describe('what can be asked of calls', () => {
   });
 });
 
+describe('what is counted', () => {
+  it('M5: each step of a call’s life, once, and gauges are back at zero when it is over', async () => {
+    const counters = [
+      'video_call_created_total',
+      'video_call_joined_total',
+      'video_call_left_total',
+      'video_call_ended_total',
+      'video_call_initiate_total',
+      'video_call_duration_seconds_count',
+      'video_call_ringing_duration_seconds_count',
+      'video_call_end_duration_seconds_count',
+    ];
+    // Both instances together: which of them took a step does not matter.
+    const read = async (name: string) => {
+      const each = await Promise.all(world.apps.map((app) => metricOf(app, name)));
+      return each.reduce((a, b) => a + b);
+    };
+    const readAll = async () => Promise.all(counters.map(read));
+    const before = await readAll();
+    const { call } = await start();
+    success(await join(ben, call.id, 'ben-1'));
+    const heard = [events(ada, call.id, 'ada-1'), events(ben, call.id, 'ben-1')];
+    for (const stream of heard) await stream.next();
+    expect(await read('video_active_calls')).toBe(1);
+    expect(await read('video_active_participants')).toBe(2);
+    expect(await read('video_call_active_participants')).toBe(2);
+    expect(await read('video_ws_connections_by_call')).toBe(2);
+    await ben.mutate(operations.LeaveCall, { callId: call.id, sessionId: 'ben-1' });
+    for (const stream of heard) await stream.ended;
+    const after = await readAll();
+    const grown = Object.fromEntries(counters.map((name, i) => [name, (after[i] ?? 0) - (before[i] ?? 0)]));
+    expect(grown).toEqual({
+      video_call_created_total: 1,
+      video_call_joined_total: 2,
+      video_call_left_total: 2,
+      video_call_ended_total: 1,
+      video_call_initiate_total: 1,
+      video_call_duration_seconds_count: 1,
+      video_call_ringing_duration_seconds_count: 1,
+      video_call_end_duration_seconds_count: 1,
+    });
+    for (const gauge of [
+      'video_active_calls',
+      'video_active_participants',
+      'video_call_active_participants',
+    ]) {
+      expect(await read(gauge)).toBe(0);
+    }
+  });
+});
+
 describe('conversations', () => {
   it('keep the newer version, and grow and shrink', async () => {
     const id = 'versions';

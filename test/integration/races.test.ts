@@ -102,6 +102,20 @@ describe('at once', () => {
     }
   });
 
+  it('H2: the same idempotency key does not count again', async () => {
+    const limited = await createWorld({ env: { INITIATE_RATE: '1' } });
+    try {
+      const ada = await limited.client('ada');
+      const conversationId = await limited.conversation(['ada', 'ben']);
+      const input = { conversationId, calleeIds: ['ben'], sessionId: 'ada-1', idempotencyKey: 'once' };
+      const { call } = success(await initiate(ada, input));
+      for (let i = 0; i < 3; i++) expect(success(await initiate(ada, input)).call.id).toBe(call.id);
+      expect(codeOf(await initiate(ada, { ...input, idempotencyKey: 'twice' }))).toBe('RATE_LIMITED');
+    } finally {
+      await limited.close();
+    }
+  });
+
   it('every change of a call stands in its log in the order of its versions, without a gap', async () => {
     const members = ['host', ...Array.from({ length: 8 }, (_, i) => `guest-${i}`)];
     const conversationId = await world.conversation(members);

@@ -386,7 +386,9 @@ describe('Beside GraphQL', () => {
       { id: 'ada', name: 'Ada <1>', token: 'token-of-ada' },
       { id: 'ben', name: 'Ben', token: 'token-of-ben' },
     ];
-    const other = await startOther({ demo: { users, conversationId: 'demo' } });
+    const other = await startOther({
+      demo: { operatorToken: 'operator+demo', users, conversationId: 'demo' },
+    });
     const html = await (await get(other.url)).text();
     expect(html).toContain('href="/graphql?user=ada"');
     expect(html).toContain('token-of-ben');
