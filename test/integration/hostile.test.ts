@@ -3,6 +3,7 @@ import http from 'node:http';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import type { App } from '../../src/app.ts';
 import { tokenFor } from '../support/app.ts';
 import { channelsOf } from '../support/callers.ts';
 import * as operations from '../support/operations.ts';
@@ -31,7 +32,7 @@ afterAll(async () => {
 });
 
 async function openSocket(userId: string): Promise<WebSocket> {
-  const url = (world.apps[0]?.url as string).replace('http', 'ws');
+  const url = (world.apps[0] as App).url.replace('http', 'ws');
   const socket = new WebSocket(`${url}/graphql`, 'graphql-transport-ws');
   await once(socket, 'open');
   const authorization = `Bearer ${await tokenFor(userId)}`;
@@ -40,7 +41,7 @@ async function openSocket(userId: string): Promise<WebSocket> {
   return socket;
 }
 
-const sockets = () => metricOf(world.apps[0] as never, 'video_ws_connections_total');
+const sockets = () => metricOf(world.apps[0] as App, 'video_ws_connections_total');
 
 describe('a user with a name like those of an object\u2019s own', () => {
   it.each(['constructor', '__proto__', 'toString'])('%s is in a call like anybody', async (name) => {
@@ -102,7 +103,7 @@ describe('a socket', () => {
 
 describe('a request for incomingCalls over SSE', () => {
   it('that is gone before its stream is open leaves nothing behind', async () => {
-    const { hostname, port } = new URL(world.apps[0]?.url as string);
+    const { hostname, port } = new URL((world.apps[0] as App).url);
     const headers = { 'content-type': 'application/json', accept: 'text/event-stream' };
     for (let i = 0; i < 40; i++) {
       const authorization = `Bearer ${await tokenFor(`zoe-${i}`)}`;
