@@ -138,7 +138,8 @@ describe.each(OUTAGES)('Redis $name', ({ begin, end }) => {
     const early = await Promise.all([attempt(), attempt()]);
     await untilHealth(one.log, 'down', KNOWN);
     const late = await attempt();
-    expect(one.counted.subscribeFailed).toBe(2);
+    // The two early ones were one SUBSCRIBE, unless the loss was known before they began.
+    expect([2, 3]).toContain(one.counted.subscribeFailed);
     await expect(one.log.read(callId, 0, 1)).rejects.toThrow(LogUnavailable);
     await expect(one.log.head(callId)).rejects.toThrow(LogUnavailable);
     await expect(one.log.create(callId, { version: 1, seats: {} }, 0)).rejects.toThrow(LogUnavailable);
