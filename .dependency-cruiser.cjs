@@ -13,10 +13,7 @@ const PURE = [
   '^src/(errors|ids)\\.ts$',
 ];
 /** Pure by way of a library that is pure itself, or random bytes. */
-const PURE_LIBRARIES = [
-  '^node_modules/(sdp-transform|@types/sdp-transform)/',
-  '^(node:)?(buffer|crypto|net|url|util)$',
-];
+const PURE_LIBRARIES = ['^(node:)?(buffer|crypto|net|url|util)$'];
 
 /** Touch what is outside the process; the rest knows them by the ports that they implement. */
 const ADAPTERS = [

@@ -41,6 +41,10 @@ export function reject(code: RejectionCode, message?: string, retryAfterMs: numb
   return { code, message: message ?? REJECTION_CODES[code], retryAfterMs };
 }
 
+export function isRejection(value: unknown): value is Rejection {
+  return typeof value === 'object' && value !== null && 'code' in value && 'retryAfterMs' in value;
+}
+
 /** Codes of GraphQL errors beside the rejection codes: malformed input, identity, the unforeseen. */
 export type ErrorCode =
   | RejectionCode

@@ -87,8 +87,9 @@ builder.subscriptionField('callEvents', (t) =>
   t.field({
     type: CallEventRef,
     description: `Holds the viewer's seat in the call: when it ends, the disconnect grace begins. Over WebSocket only.
-A newer stream of the same session takes the older one's place. Errors: CALL_NOT_FOUND, NOT_IN_CALL,
-STALE_SESSION, BAD_USER_INPUT.`,
+A newer stream of the same session takes the older one's place. Errors: CALL_NOT_FOUND, NOT_A_MEMBER,
+NOT_INVITED, CALL_ENDED (for one who was in it the stream is CallEnded alone), NOT_IN_CALL, STALE_SESSION, BAD_USER_INPUT,
+RATE_LIMITED (too many subscriptions on the socket), TIMEOUT.`,
     args: {
       callId: t.arg.id({ required: true }),
       sessionId: t.arg.id({ required: true, description: "The session that holds the viewer's seat." }),

@@ -1,4 +1,4 @@
-import { type Rejection, reject } from '../errors.ts';
+import { isRejection, type Rejection, reject } from '../errors.ts';
 import {
   addParticipant,
   type Call,
@@ -40,10 +40,6 @@ export function participantOf(call: Call, actor: Actor): Participant | Rejection
 /** M2: a call that rang too long says so also after it was ended for it. */
 export function over(call: Call): Rejection {
   return reject(call.endReason === 'NO_ANSWER' ? 'CALL_EXPIRED' : 'CALL_ENDED');
-}
-
-function isRejection(value: Participant | Rejection): value is Rejection {
-  return 'code' in value;
 }
 
 /** H3, M2, C1, H1, in the order in which they refuse. */

@@ -1,7 +1,7 @@
 import type { Position } from '../call-log/call-log.ts';
 import type { Database } from '../database/open.ts';
 import { transact } from '../database/transaction.ts';
-import { type Rejection, reject } from '../errors.ts';
+import { isRejection, type Rejection, reject } from '../errors.ts';
 import {
   type LockedCall,
   lockCall,
@@ -36,10 +36,6 @@ export interface UnitHooks {
   outage(now: number): Outage | null;
   /** After a commit, with what happened in it. */
   changed(call: Call, facts: readonly Fact[]): void;
-}
-
-export function isRejection(value: unknown): value is Rejection {
-  return typeof value === 'object' && value !== null && 'code' in value && 'retryAfterMs' in value;
 }
 
 export class CallUnit {

@@ -3,7 +3,7 @@ import { type CallLog, LogUnavailable, type Position } from '../call-log/call-lo
 import { encodeCursor, NO_PLACE } from '../call-log/cursor.ts';
 import type { Database } from '../database/open.ts';
 import { DatabaseTimeout, DatabaseUnavailable } from '../database/transaction.ts';
-import { type Rejection, reject } from '../errors.ts';
+import { isRejection, type Rejection, reject } from '../errors.ts';
 import type {
   CallService,
   InitiateCallInput,
@@ -19,7 +19,7 @@ import type { CallLimits } from './call.ts';
 import { countRefusedJoin } from './call-metrics.ts';
 import { type CallReads, readsOf } from './call-reads.ts';
 import * as rules from './call-rules.ts';
-import { actorFor, type CallUnit, type Changed, type Decide, isRejection } from './call-unit.ts';
+import { actorFor, type CallUnit, type Changed, type Decide } from './call-unit.ts';
 import type { CallView } from './call-view.ts';
 import { viewOf } from './changes.ts';
 import { findInitiation, type Initiated, initiate } from './initiate.ts';

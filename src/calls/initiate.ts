@@ -4,12 +4,12 @@ import { v7 as uuidv7 } from 'uuid';
 import { TIMINGS } from '../config.ts';
 import type { Database } from '../database/open.ts';
 import { transact } from '../database/transaction.ts';
-import { type Rejection, reject } from '../errors.ts';
+import { isRejection, type Rejection, reject } from '../errors.ts';
 import type { InitiateCallInput } from '../graphql/services.ts';
 import { type Db, findByPeople, insertCall, membersAmong, readCall, type Tx } from './call.repository.ts';
 import { type Call, type CallLimits, newCall } from './call.ts';
 import { joinOwnPeople } from './call-rules.ts';
-import { actorFor, type CallUnit, type Changed, isRejection } from './call-unit.ts';
+import { actorFor, type CallUnit, type Changed } from './call-unit.ts';
 import { changeBetween } from './changes.ts';
 import type { OutboxRow } from './outbox.ts';
 
