@@ -88,6 +88,16 @@ describe('a socket', () => {
     await eventually(async () => (await sockets()) === before);
   });
 
+  it.each([
+    ['a frame of a kind that there is not', [0x83, 0x80, 0, 0, 0, 0], 1002],
+    ['text that is not UTF-8', [0x81, 0x81, 0, 0, 0, 0, 0xff], 1007],
+  ])('that sends %s is closed', async (_what, bytes, code) => {
+    const socket = await openSocket('eve');
+    const closed = once(socket, 'close');
+    (socket as unknown as { _socket: { write(bytes: Buffer): void } })._socket.write(Buffer.from(bytes));
+    expect((await closed)[0]).toBe(code);
+  });
+
   it('that sends and does not read is closed before what it is told piles up', async () => {
     const before = await sockets();
     const socket = await openSocket('eve');
