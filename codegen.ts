@@ -1,19 +1,28 @@
 import type { CodegenConfig } from '@graphql-codegen/cli';
 
-/** The documents of the tests' client -> typed operations; see test/support/operations.ts. */
+/** Documents -> typed operations: of the SDK, and of the tests' client (test/support/operations.ts). */
+const typed = {
+  importExtension: '.ts' as const,
+  useTypeImports: true,
+  strictScalars: true,
+  scalars: { ID: 'string', DateTime: 'string', Cursor: 'string' },
+};
+
 const config: CodegenConfig = {
   schema: 'schema.graphql',
-  documents: ['test/support/operations.ts'],
   generates: {
-    'test/support/generated/': {
+    'client/src/generated/': {
+      documents: ['client/src/operations.graphql'],
       preset: 'client',
       presetConfig: { fragmentMasking: false },
-      config: {
-        importExtension: '.ts',
-        useTypeImports: true,
-        strictScalars: true,
-        scalars: { ID: 'string', DateTime: 'string', Cursor: 'string' },
-      },
+      // Documents are texts: no GraphQL parser or printer in the browser.
+      config: { ...typed, documentMode: 'string' },
+    },
+    'test/support/generated/': {
+      documents: ['test/support/operations.ts'],
+      preset: 'client',
+      presetConfig: { fragmentMasking: false },
+      config: typed,
     },
   },
 };
