@@ -1,0 +1,140 @@
+import type { Call } from './call.ts';
+import { Emitter } from './events.ts';
+import type { CallPartsFragment, IncomingCallsSubscription, RingStopReason } from './generated/graphql.ts';
+import type { LocalMedia } from './media/local-media.ts';
+
+/** What rings for the user, on this page. */
+
+/** What can be done about a ring. */
+interface Actions {
+  answer(call: IncomingCall, media: LocalMedia | null): Promise<Call>;
+  decline(call: IncomingCall, busy: boolean): Promise<void>;
+}
+
+/** A call that rings for the user. */
+export class IncomingCall {
+  /** The call as it was when it rang; the call's id, its caller and everyone invited are in it. */
+  readonly info: CallPartsFragment;
+  readonly #actions: Actions;
+
+  /** Apps get these from `incomingCalls`. */
+  constructor(info: CallPartsFragment, actions: Actions) {
+    this.info = info;
+    this.#actions = actions;
+  }
+
+  /** The call's id. */
+  get id(): string {
+    return this.info.id;
+  }
+
+  get callerId(): string {
+    return this.info.callerId;
+  }
+
+  get conversationId(): string {
+    return this.info.conversationId;
+  }
+
+  /** What the caller asked for. It forbids no track. */
+  get type(): 'AUDIO' | 'VIDEO' {
+    return this.info.type;
+  }
+
+  /**
+   * Joins the call. Rejects with a RejectionError: ALREADY_IN_CALL (another device answered), CALL_EXPIRED,
+   * CALL_ENDED, CALL_FULL.
+   */
+  answer({ media = null }: { readonly media?: LocalMedia | null } = {}): Promise<Call> {
+    return this.#actions.answer(this, media);
+  }
+
+  /** Stops the ring on all of the user's devices. `busy` tells the caller that there is another call. */
+  decline({ busy = false }: { readonly busy?: boolean } = {}): Promise<void> {
+    return this.#actions.decline(this, busy);
+  }
+}
+
+export interface IncomingEvents {
+  incomingCall: IncomingCall;
+  ringStopped: {
+    readonly call: IncomingCall;
+    /** Null: it stopped while the connection was lost, and nobody can say why any more. */
+    readonly reason: RingStopReason | null;
+  };
+  incomingCalls: readonly IncomingCall[];
+}
+
+type Event = IncomingCallsSubscription['incomingCalls'];
+
+export class IncomingCalls extends Emitter<IncomingEvents> {
+  readonly #actions: Actions;
+  #ringing: readonly IncomingCall[] = [];
+  /** Being answered or declined from here: the stop of the ring is no news to this page. */
+  readonly #silent = new Set<string>();
+
+  constructor(actions: Actions) {
+    super();
+    this.#actions = actions;
+  }
+
+  /** In the order in which they began to ring; a new array after each change. */
+  get ringing(): readonly IncomingCall[] {
+    return this.#ringing;
+  }
+
+  receive(event: Event): void {
+    switch (event.__typename) {
+      case 'IncomingSnapshot':
+        this.#replace(event.calls);
+        break;
+      case 'CallRinging':
+        this.#ring(event.call);
+        break;
+      case 'RingStopped':
+        this.#stop(event.call.id, event.reason);
+        break;
+    }
+  }
+
+  /** The ring is answered or declined from here as long as `work` takes. */
+  async during<Result>(callId: string, work: Promise<Result>): Promise<Result> {
+    this.#silent.add(callId);
+    try {
+      return await work;
+    } finally {
+      this.#silent.delete(callId);
+    }
+  }
+
+  /** It rings here no more. */
+  forget(callId: string): void {
+    if (!this.#ringing.some(({ id }) => id === callId)) return;
+    this.#set(this.#ringing.filter(({ id }) => id !== callId));
+  }
+
+  #replace(calls: readonly CallPartsFragment[]): void {
+    const now = new Set(calls.map(({ id }) => id));
+    for (const { id } of this.#ringing) if (!now.has(id)) this.#stop(id, null);
+    for (const call of calls) this.#ring(call);
+  }
+
+  #ring(info: CallPartsFragment): void {
+    if (this.#ringing.some(({ id }) => id === info.id)) return;
+    const call = new IncomingCall(info, this.#actions);
+    this.#set([...this.#ringing, call]);
+    this.emit('incomingCall', call);
+  }
+
+  #stop(callId: string, reason: RingStopReason | null): void {
+    const call = this.#ringing.find(({ id }) => id === callId);
+    if (call === undefined) return;
+    this.#set(this.#ringing.filter((other) => other !== call));
+    if (!this.#silent.has(callId)) this.emit('ringStopped', { call, reason });
+  }
+
+  #set(ringing: readonly IncomingCall[]): void {
+    this.#ringing = ringing;
+    this.emit('incomingCalls', ringing);
+  }
+}

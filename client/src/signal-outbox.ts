@@ -1,0 +1,87 @@
+import { RequestError } from './errors.ts';
+import type { RejectionCode, SendSignalInput, SendSignalMutation, SignalInput } from './generated/graphql.ts';
+
+/** The signals that this page sends in a call: numbered, several under way at a time, none given up. */
+
+/** The recipient or the sender has left, or another device has the seat: the call's events say so. */
+const OVERTAKEN: ReadonlySet<RejectionCode> = new Set([
+  'RECIPIENT_NOT_IN_CALL',
+  'STALE_SESSION',
+  'NOT_IN_CALL',
+  'CALL_ENDED',
+  'CALL_NOT_FOUND',
+  'NOT_A_MEMBER',
+  'NOT_INVITED',
+]);
+/** Nothing is wrong with the signal: the same one, under its number, a little later. */
+const LATER: ReadonlySet<RejectionCode> = new Set(['SIGNALING_UNAVAILABLE', 'RATE_LIMITED', 'TIMEOUT']);
+/** Milliseconds between two tries; the pause doubles. */
+const PAUSE = { first: 250, longest: 2_000 };
+
+export interface SignalOutboxOptions {
+  readonly callId: string;
+  readonly sessionId: string;
+  /** Resolves with the server's answer, however many sockets that takes. */
+  readonly send: (input: SendSignalInput) => Promise<SendSignalMutation['sendSignal']>;
+  /** A refusal that sending again does not help. */
+  readonly failed: (error: Error) => void;
+}
+
+export class SignalOutbox {
+  readonly #options: SignalOutboxOptions;
+  #clientSeq = 0;
+  /** To be sent after the pause, in the order of their numbers; what is new waits behind them. */
+  #waiting: SendSignalInput[] = [];
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #pause = PAUSE.first;
+  #closed = false;
+
+  constructor(options: SignalOutboxOptions) {
+    this.#options = options;
+  }
+
+  push(to: string, toJoinSeq: number, signal: SignalInput): void {
+    const { callId, sessionId } = this.#options;
+    this.#clientSeq += 1;
+    const input = { callId, sessionId, to, toJoinSeq, clientSeq: this.#clientSeq, signal };
+    if (this.#timer === null) void this.#send(input);
+    else this.#waiting.push(input);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#waiting = [];
+    if (this.#timer !== null) clearTimeout(this.#timer);
+  }
+
+  async #send(input: SendSignalInput): Promise<void> {
+    try {
+      const result = await this.#options.send(input);
+      if (this.#closed) return;
+      if (result.__typename === 'SendSignalSuccess') this.#pause = PAUSE.first;
+      else if (LATER.has(result.code)) this.#later(input, result.retryAfterMs);
+      else if (!OVERTAKEN.has(result.code)) {
+        this.#options.failed(new RequestError(result.code, result.message));
+      }
+    } catch (error) {
+      if (this.#closed) return;
+      // The server's own fault may pass; a connection that is closed for good will not carry it.
+      if (error instanceof RequestError && error.code === 'INTERNAL_SERVER_ERROR') this.#later(input, null);
+      else this.#options.failed(error as Error);
+    }
+  }
+
+  #later(input: SendSignalInput, retryAfterMs: number | null): void {
+    this.#waiting.push(input);
+    this.#waiting.sort((one, other) => one.clientSeq - other.clientSeq);
+    if (this.#timer !== null) return;
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = null;
+        for (const waiting of this.#waiting.splice(0)) void this.#send(waiting);
+      },
+      Math.max(this.#pause, retryAfterMs ?? 0),
+    );
+    this.#pause = Math.min(this.#pause * 2, PAUSE.longest);
+  }
+}

@@ -1,0 +1,181 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { Connection, type ConnectionState } from '../../client/src/connection.ts';
+import { ConnectionError, RequestError } from '../../client/src/errors.ts';
+import {
+  ActiveCallsDocument,
+  GetCallDocument,
+  IncomingCallsDocument,
+  type IncomingCallsSubscription,
+} from '../../client/src/generated/graphql.ts';
+import type { App } from '../../src/app.ts';
+import { startTestApp, tokenFor } from '../support/app.ts';
+import { type NetworkProxy, startProxy } from '../support/proxy.ts';
+
+/** The SDK's way to the server, against the real one, on Node's own WebSocket. */
+
+let app: App;
+let proxy: NetworkProxy;
+beforeAll(async () => {
+  app = await startTestApp();
+  proxy = await startProxy(app.url);
+});
+afterAll(async () => {
+  await proxy?.close();
+  await app?.stop();
+});
+
+const opened: Connection[] = [];
+afterEach(() => {
+  for (const connection of opened.splice(0)) connection.close();
+  proxy.allow();
+});
+
+function connect(token: () => string | Promise<string>, url = proxy.url) {
+  const connection = new Connection({ url, token });
+  const states: ConnectionState[] = [];
+  const errors: Error[] = [];
+  connection.on('state', (state) => states.push(state));
+  connection.on('error', (error) => errors.push(error));
+  opened.push(connection);
+  return { connection, states, errors };
+}
+
+const viewer = async (connection: Connection) =>
+  (await connection.request(ActiveCallsDocument, {})).viewer.id;
+
+describe('a connection', () => {
+  it('answers a request', async () => {
+    const { connection, states } = connect(() => tokenFor('ada'));
+    expect(await viewer(connection)).toBe('ada');
+    expect(states).toEqual(['connecting', 'connected']);
+  });
+
+  it('gives a GraphQL error with its code', async () => {
+    const { connection } = connect(() => tokenFor('ada'));
+    const request = connection.request(GetCallDocument, {} as never);
+    await expect(request).rejects.toThrow(RequestError);
+    await expect(request).rejects.toMatchObject({ code: 'BAD_USER_INPUT' });
+  });
+
+  it('comes back after a cut, with a new token', async () => {
+    const token = vi.fn(() => tokenFor('ada'));
+    const { connection, states } = connect(token);
+    await viewer(connection);
+    proxy.cut();
+    await vi.waitFor(() => expect(states.slice(2)).toEqual(['reconnecting', 'connected']), 5_000);
+    expect(await viewer(connection)).toBe('ada');
+    expect(token).toHaveBeenCalledTimes(2);
+  });
+
+  it('answers a request that was made while the server was out of reach', async () => {
+    const { connection, states } = connect(() => tokenFor('ada'));
+    await viewer(connection);
+    proxy.refuse();
+    await vi.waitFor(() => expect(states.at(-1)).toBe('reconnecting'));
+    const answer = viewer(connection);
+    proxy.allow();
+    expect(await answer).toBe('ada');
+  });
+
+  it('says so where a request has no answer in time', async () => {
+    proxy.refuse();
+    const { connection } = connect(() => tokenFor('ada'));
+    const request = connection.request(ActiveCallsDocument, {}, 100);
+    await expect(request).rejects.toThrow(ConnectionError);
+    await expect(request).rejects.toMatchObject({ code: 'NO_ANSWER' });
+  });
+
+  it('finds out that nobody answers on a socket that looks open', { timeout: 30_000 }, async () => {
+    const { connection, states } = connect(() => tokenFor('ada'));
+    await viewer(connection);
+    proxy.freeze();
+    await vi.waitFor(() => expect(states.at(-1)).toBe('reconnecting'), 20_000);
+    proxy.allow();
+    expect(await viewer(connection)).toBe('ada');
+  });
+
+  it('asks for a token until there is one, and tells why there is none', async () => {
+    let tries = 0;
+    const { connection, errors } = connect(() => {
+      tries += 1;
+      if (tries < 3) throw new Error('The back end is away');
+      return tokenFor('ada');
+    });
+    expect(await viewer(connection)).toBe('ada');
+    expect(errors.map(({ message }) => message)).toEqual(['The back end is away', 'The back end is away']);
+  });
+
+  it('comes back with a new token when the old one runs out', { timeout: 20_000 }, async () => {
+    let lifetimeMs = 2_000;
+    const { connection, states } = connect(() => {
+      const token = tokenFor('ada', '', lifetimeMs);
+      lifetimeMs = 600_000;
+      return token;
+    });
+    expect(await viewer(connection)).toBe('ada');
+    await vi.waitFor(() => expect(states).toEqual(['connecting', 'connected', 'reconnecting', 'connected']), {
+      timeout: 10_000,
+    });
+    expect(await viewer(connection)).toBe('ada');
+  });
+
+  it('stays closed, and says why, where the token will never be good; and can be opened again', async () => {
+    let token = 'nonsense';
+    const { connection, states, errors } = connect(() => token);
+    await expect(viewer(connection)).rejects.toMatchObject({ code: 'REFUSED', closeCode: 4401 });
+    expect(states.at(-1)).toBe('closed');
+    expect(errors).toMatchObject([{ code: 'REFUSED', closeCode: 4401 }]);
+    token = await tokenFor('ada');
+    expect(await viewer(connection)).toBe('ada');
+  });
+
+  it('goes on with a subscription on the next socket, with the variables of then', async () => {
+    const { connection } = connect(() => tokenFor('ada'));
+    const events: IncomingCallsSubscription['incomingCalls'][] = [];
+    let asked = 0;
+    const variables = () => {
+      asked += 1;
+      return {};
+    };
+    const stop = connection.subscribe(IncomingCallsDocument, variables, {
+      next: ({ incomingCalls }) => events.push(incomingCalls),
+      over: (error) => expect.unreachable(String(error)),
+    });
+    await vi.waitFor(() => expect(events).toHaveLength(1));
+    const before = asked;
+    proxy.cut();
+    await vi.waitFor(() => expect(events).toHaveLength(2), 5_000);
+    expect(asked).toBeGreaterThan(before);
+    stop();
+  });
+
+  it('tells a subscription that it is refused', async () => {
+    const { connection } = connect(() => tokenFor('ada'));
+    const document = IncomingCallsDocument.toString().replace('incomingCalls {', 'noSuchField {');
+    const over = await new Promise((resolve) => {
+      connection.subscribe(document as never, () => ({}), { next() {}, over: resolve });
+    });
+    expect(over).toBeInstanceOf(RequestError);
+  });
+
+  it('rejects what has no answer when it is closed, and sends nothing more', async () => {
+    const { connection, states } = connect(() => tokenFor('ada'));
+    await viewer(connection);
+    proxy.refuse();
+    await vi.waitFor(() => expect(states.at(-1)).toBe('reconnecting'));
+    const request = viewer(connection);
+    connection.close();
+    await expect(request).rejects.toMatchObject({ code: 'CLOSED' });
+    expect(states.at(-1)).toBe('closed');
+    const before = proxy.connections;
+    proxy.allow();
+    // As many turns as a reconnect without a pause would take.
+    expect(await viewer(connect(() => tokenFor('ada')).connection)).toBe('ada');
+    expect(proxy.connections).toBe(before + 1);
+  });
+
+  it.each(['', '/', '/graphql'])('takes the server’s address with %j at its end', async (end) => {
+    const { connection } = connect(() => tokenFor('ada'), `${app.url}${end}`);
+    expect(await viewer(connection)).toBe('ada');
+  });
+});

@@ -1,0 +1,130 @@
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { RequestError } from '../../client/src/errors.ts';
+import type {
+  RejectionCode,
+  SendSignalInput,
+  SendSignalMutation,
+} from '../../client/src/generated/graphql.ts';
+import { SignalOutbox } from '../../client/src/signal-outbox.ts';
+
+type Answer = SendSignalMutation['sendSignal'];
+const SIGNAL = { renegotiate: { iceRestart: false } };
+const taken: Answer = { __typename: 'SendSignalSuccess', at: '2026-01-01T00:00:00.000Z', duplicate: false };
+const no = (code: RejectionCode, retryAfterMs: number | null = null): Answer => ({
+  __typename: 'Rejection',
+  code,
+  message: `No: ${code}`,
+  retryAfterMs,
+});
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+function outbox(answer: (input: SendSignalInput, nth: number) => Answer | Error) {
+  const sent: number[] = [];
+  const failures: Error[] = [];
+  const box = new SignalOutbox({
+    callId: 'call',
+    sessionId: 'session',
+    async send(input) {
+      sent.push(input.clientSeq);
+      const result = answer(input, sent.length);
+      if (result instanceof Error) throw result;
+      return result;
+    },
+    failed: (error) => failures.push(error),
+  });
+  return { box, sent, failures };
+}
+
+describe('the signals of a page', () => {
+  it('are numbered from 1 and sent without waiting for one another', () => {
+    const { box, sent } = outbox(() => taken);
+    for (let i = 0; i < 3; i++) box.push('ben', 2, SIGNAL);
+    expect(sent).toEqual([1, 2, 3]);
+  });
+
+  it.each(['SIGNALING_UNAVAILABLE', 'RATE_LIMITED', 'TIMEOUT'] as const)(
+    'are sent again under their number after %s, and what is new waits behind them',
+    async (code) => {
+      const { box, sent, failures } = outbox((_, nth) => (nth <= 2 ? no(code) : taken));
+      box.push('ben', 2, SIGNAL);
+      box.push('ben', 2, SIGNAL);
+      await vi.advanceTimersByTimeAsync(1);
+      box.push('ben', 2, SIGNAL);
+      expect(sent).toEqual([1, 2]);
+      await vi.advanceTimersByTimeAsync(1_000);
+      expect(sent).toEqual([1, 2, 1, 2, 3]);
+      expect(failures).toEqual([]);
+    },
+  );
+
+  it('wait as long as the server says', async () => {
+    const { box, sent } = outbox((_, nth) => (nth === 1 ? no('RATE_LIMITED', 30_000) : taken));
+    box.push('ben', 2, SIGNAL);
+    await vi.advanceTimersByTimeAsync(29_999);
+    expect(sent).toEqual([1]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(sent).toEqual([1, 1]);
+  });
+
+  it('are sent again after a fault of the server’s own', async () => {
+    const fault = new RequestError('INTERNAL_SERVER_ERROR', 'Oh');
+    const { box, sent, failures } = outbox((_, nth) => (nth === 1 ? fault : taken));
+    box.push('ben', 2, SIGNAL);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(sent).toEqual([1, 1]);
+    expect(failures).toEqual([]);
+  });
+
+  it.each(['RECIPIENT_NOT_IN_CALL', 'STALE_SESSION', 'NOT_IN_CALL', 'CALL_ENDED'] as const)(
+    'are given up without a word after %s: the events of the call say it',
+    async (code) => {
+      const { box, sent, failures } = outbox(() => no(code));
+      box.push('ben', 2, SIGNAL);
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(sent).toEqual([1]);
+      expect(failures).toEqual([]);
+    },
+  );
+
+  it('that are refused for what they are become an error', async () => {
+    const { box, sent, failures } = outbox(() => no('INVALID_SIGNAL'));
+    box.push('ben', 2, SIGNAL);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(sent).toEqual([1]);
+    expect(failures).toMatchObject([{ code: 'INVALID_SIGNAL' }]);
+  });
+
+  it('stop when it is closed', async () => {
+    const { box, sent } = outbox(() => no('TIMEOUT'));
+    box.push('ben', 2, SIGNAL);
+    await vi.advanceTimersByTimeAsync(1);
+    box.close();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(sent).toEqual([1]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('all get through in the end, however often each is refused', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.nat(3), { maxLength: 30 }), async (refusals) => {
+        const left = [...refusals];
+        const got = new Set<number>();
+        const { box } = outbox(({ clientSeq }) => {
+          const more = left[clientSeq - 1] ?? 0;
+          left[clientSeq - 1] = more - 1;
+          if (more > 0) return no('SIGNALING_UNAVAILABLE');
+          got.add(clientSeq);
+          return taken;
+        });
+        for (const _ of refusals) box.push('ben', 2, SIGNAL);
+        // Each refusal costs a pause of 2 s at most.
+        await vi.advanceTimersByTimeAsync(8_000);
+        expect([...got].sort((a, b) => a - b)).toEqual(refusals.map((_, i) => i + 1));
+        box.close();
+      }),
+    );
+  });
+});
