@@ -50,6 +50,8 @@ export interface App {
 
 /** In which everyone of a demo may call everyone. */
 const DEMO_CONVERSATION = 'demo';
+/** Its page, as `npm run build:demo` leaves it beside the sources, and `npm run build` in dist/. */
+const DEMO_FOLDER = new URL('../demo/dist/', import.meta.url);
 /** How long a start waits for Redis, so that it does not begin degraded, milliseconds. */
 const FIRST_CONTACT = 1_000;
 /** How long a stop waits for what is still owed to the database, milliseconds. */
@@ -181,7 +183,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     allowedOrigins: config.allowedOrigins,
     maxConnections: config.limits.maxConnections,
     production: config.production,
-    demo: demo && { ...demo, conversationId: DEMO_CONVERSATION },
+    demo: demo && { ...demo, conversationId: DEMO_CONVERSATION, folder: DEMO_FOLDER, host: config.host },
   });
   const metricsServer = createMetricsServer(metrics.registry);
   metricsServer.listen(config.metricsPort, config.host);

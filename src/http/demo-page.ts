@@ -1,6 +1,15 @@
-import type { ServerResponse } from 'node:http';
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { extname, join, relative, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { sendJson } from './health.ts';
+import { isKnownHost, refuseHost } from './known-host.ts';
 
-/** The front page of a demo: who there is to be, and how to walk through a call. Nothing is loaded for it. */
+/**
+ * What a demo serves beside the API: the page that `npm run build:demo` makes, and whom one can be on it.
+ * Its few files are kept in memory, by the path at which they are: nothing else can be asked for.
+ */
 
 export interface DemoUser {
   readonly id: string;
@@ -8,99 +17,110 @@ export interface DemoUser {
   readonly token: string;
 }
 
-export function serveDemoPage(
-  response: ServerResponse,
-  users: readonly DemoUser[],
-  operatorToken: string,
-): void {
-  response.setHeader('content-type', 'text/html; charset=utf-8');
-  response.setHeader('cache-control', 'private, no-store');
-  response.setHeader('content-security-policy', CONTENT_SECURITY_POLICY);
-  response.setHeader('x-content-type-options', 'nosniff');
-  response.setHeader('referrer-policy', 'no-referrer');
-  response.end(page(users, operatorToken));
+export interface Demo {
+  /** Members of one conversation. Whoever opens the page may be any of them. */
+  readonly users: readonly DemoUser[];
+  /** With the scopes `service` and `admin`. */
+  readonly operatorToken: string;
+  readonly conversationId: string;
+  /** Where the built page is, or will be. */
+  readonly folder: URL;
+  /** HOST, as it is configured. */
+  readonly host: string;
 }
 
-const CONTENT_SECURITY_POLICY =
-  "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
-
-function page(users: readonly DemoUser[], operatorToken: string): string {
-  const [first = 'one', second = 'another'] = users.map(({ name }) => text(name));
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Ringdown</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<main>
-<h1>Ringdown</h1>
-<p class="lead">A call-signaling server. This is a demo: its people are made up, and gone when it stops.</p>
-<ol class="steps">
-<li>Open GraphiQL as ${second} and run <b>IncomingCalls</b>; open it as ${first} and run <b>InitiateCall</b>. ${second} sees the ring.</li>
-<li>Copy the call’s id into <b>CallEvents</b> and run it as ${first}; as ${second} run <b>JoinCall</b>, then <b>CallEvents</b>. A seat whose events nobody reads is lost after two minutes.</li>
-<li>A subscription runs while its tab of GraphiQL is in front. So open another window as ${first}, run <b>SendSignal</b>, and see it arrive at ${second}’s; end with <b>LeaveCall</b>, and read the record of the call with <b>EndCall</b>.</li>
-</ol>
-<ul class="users">
-${users.map(card).join('\n')}
-<li><span class="face" aria-hidden="true">⚙</span>
-<h2>Your back end</h2>
-<p>May use putConversation and its like, and terminateCall.</p>
-${tokenField('your back end', operatorToken)}</li>
-</ul>
-</main>
-<script>${SCRIPT}</script>
-</body>
-</html>
-`;
+interface File {
+  readonly body: Buffer;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
-function card({ id, name, token }: DemoUser): string {
-  return `<li><span class="face" aria-hidden="true">${text([...name][0] ?? '')}</span>
-<h2>${text(name)}</h2>
-<a href="/graphql?user=${encodeURIComponent(id)}" target="_blank" rel="noopener">Open GraphiQL as ${text(name)}</a>
-${tokenField(name, token)}</li>`;
+type Answer = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
+
+/** Gives what answers at a path, or null where the demo has nothing. */
+export function createDemoPage(demo: Demo): (path: string) => Promise<Answer | null> {
+  const { users, operatorToken, conversationId } = demo;
+  let files: ReadonlyMap<string, File> | null = null;
+
+  return async (path) => {
+    if (path === '/demo.json') {
+      return (request, response) => {
+        if (!isKnownHost(request, demo.host)) return refuseHost(response);
+        response.setHeader('cross-origin-resource-policy', 'same-origin');
+        sendJson(response, 200, { users, operatorToken, conversationId });
+      };
+    }
+    // A page that is not built yet is looked for again: it can be built while the server runs.
+    files ??= await readFiles(demo.folder);
+    const file = files?.get(path);
+    if (file) return (request, response) => send(file, request, response);
+    return path === '/' && files === null ? sayHowToBuild : null;
+  };
 }
 
-function tokenField(name: string, token: string): string {
-  return `<label>Token <input readonly value="${text(token)}" aria-label="Token of ${text(name)}"></label>
-<button type="button">Copy token</button>`;
+function send({ body, headers }: File, request: IncomingMessage, response: ServerResponse): void {
+  const isKept = request.headers['if-none-match'] === headers.etag;
+  response.writeHead(isKept ? 304 : 200, { ...PAGE_HEADERS, ...headers });
+  response.end(isKept ? undefined : body);
 }
 
-function text(value: string): string {
-  return value.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
-}
-
-const STYLE = `
-:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent); --accent: #2b6cb0; }
-@media (prefers-color-scheme: dark) { :root { --accent: #7fb6ee; } }
-body { margin: 0; font: 16px/1.55 system-ui, sans-serif; }
-main { max-width: 62rem; margin: 0 auto; padding: 3rem 1.25rem; }
-h1 { margin: 0; font-size: 2.2rem; letter-spacing: -0.02em; }
-.lead { margin: 0.25rem 0 2rem; opacity: 0.75; }
-.steps { margin: 0 0 2.5rem; padding-left: 1.25rem; max-width: 48rem; }
-.steps li { margin-bottom: 0.4rem; }
-.users { display: grid; grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); gap: 1rem; margin: 0; padding: 0; list-style: none; }
-.users li { display: grid; grid-template-columns: auto 1fr; gap: 0.6rem 0.75rem; align-items: center; padding: 1.1rem; border: 1px solid var(--line); border-radius: 12px; }
-.face { display: grid; place-items: center; width: 2.4rem; height: 2.4rem; border-radius: 50%; color: #fff; background: #2b6cb0; font-weight: 600; }
-h2 { margin: 0; font-size: 1.1rem; }
-.users a, .users label, .users button { grid-column: 1 / -1; }
-a { color: var(--accent); font-weight: 600; }
-label { display: flex; gap: 0.5rem; align-items: center; font-size: 0.85rem; }
-input { flex: 1; min-width: 0; padding: 0.35rem 0.5rem; font: 0.8rem ui-monospace, monospace; border: 1px solid var(--line); border-radius: 6px; background: transparent; color: inherit; }
-button { justify-self: start; padding: 0.35rem 0.8rem; font: inherit; font-size: 0.85rem; border: 1px solid var(--line); border-radius: 6px; background: transparent; color: inherit; cursor: pointer; }
-`;
-
-const SCRIPT = `
-for (const button of document.querySelectorAll('button')) {
-  button.addEventListener('click', async () => {
-    const input = button.parentElement.querySelector('input');
-    input.select();
-    await navigator.clipboard.writeText(input.value);
-    button.textContent = 'Copied';
-    setTimeout(() => { button.textContent = 'Copy token'; }, 1500);
+function sayHowToBuild(_request: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(503, {
+    'content-type': 'text/plain; charset=utf-8',
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
   });
+  response.end('The page of the demo is not built. Run `npm run build:demo`, then load this page again.\n');
 }
-`;
+
+/** Null where there is no built page. */
+async function readFiles(folder: URL): Promise<Map<string, File> | null> {
+  const root = fileURLToPath(folder);
+  const entries = await readdir(root, { recursive: true, withFileTypes: true }).catch(() => []);
+  const files = new Map<string, File>();
+  for (const entry of entries) {
+    if (!entry.isFile() || entry.name.startsWith('.')) continue;
+    const path = join(entry.parentPath, entry.name);
+    const name = `/${relative(root, path).split(sep).join('/')}`;
+    files.set(name === '/index.html' ? '/' : encodeURI(name), toFile(name, await readFile(path)));
+  }
+  return files.has('/') ? files : null;
+}
+
+function toFile(name: string, body: Buffer): File {
+  const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
+  const headers = {
+    'content-type': TYPES[extname(name)] ?? 'application/octet-stream',
+    // What Vite puts into assets/ has a hash of its content in its name.
+    'cache-control': name.startsWith('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache',
+    etag,
+  };
+  return { body, headers };
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.json': 'application/json; charset=utf-8',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.woff2': 'font/woff2',
+};
+
+/** Nothing is loaded from elsewhere, and nothing sent but to this server: 'self' is its WebSocket too. */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'self'",
+  "img-src 'self' data: blob:",
+  "media-src 'self' blob: mediastream:",
+  "object-src 'none'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+const PAGE_HEADERS = {
+  'content-security-policy': CONTENT_SECURITY_POLICY,
+  'permissions-policy': 'camera=(self), microphone=(self), display-capture=(self)',
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+};

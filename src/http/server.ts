@@ -9,10 +9,11 @@ import type { Services } from '../graphql/services.ts';
 import { createGraphQL, type HttpContext, MAX_BODY } from '../graphql/yoga.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
-import { type DemoUser, serveDemoPage } from './demo-page.ts';
+import { createDemoPage, type Demo } from './demo-page.ts';
 import { createGraphiQL } from './graphiql.ts';
 import { type Readiness, sendJson, sendReadiness } from './health.ts';
 import { identify } from './identity.ts';
+import { isKnownHost, refuseHost } from './known-host.ts';
 import { isAllowedOrigin } from './origins.ts';
 import { createSocketOperations } from './socket-operations.ts';
 import { serveWebSockets, type WebSocketDeps } from './websocket.ts';
@@ -33,13 +34,8 @@ export interface HttpServerDeps {
   readonly maxConnections: number;
   /** Suggestions of names go. */
   readonly production: boolean;
-  /** Null but in a demo: its users, members of one conversation, with tokens to hand out to anyone. */
-  readonly demo: {
-    readonly users: readonly DemoUser[];
-    /** With the scopes `service` and `admin`. */
-    readonly operatorToken: string;
-    readonly conversationId: string;
-  } | null;
+  /** Null but in a demo, which hands out tokens to anyone. */
+  readonly demo: Demo | null;
   readonly socketTimings?: WebSocketDeps['timings'];
 }
 
@@ -68,14 +64,18 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
     return { services, identity, socket: null, turn: null, onGone };
   });
   const graphiql = createGraphiQL(demo === null ? [] : exampleUsers(demo));
+  const demoPage = demo === null ? null : createDemoPage(demo);
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const path = request.url?.split('?')[0];
+    const [path = ''] = request.url?.split('?') ?? [];
     if (path === ENDPOINT) return answerGraphQL(request, response);
     if (request.method === 'GET') {
       if (path === '/healthz') return sendJson(response, 200, { ok: true });
       if (path === '/readyz') return sendReadiness(response, ready);
-      if (path === '/' && demo !== null) return serveDemoPage(response, demo.users, demo.operatorToken);
+    }
+    if (request.method === 'GET' || request.method === 'HEAD') {
+      const answerOfDemo = await demoPage?.(path);
+      if (answerOfDemo) return answerOfDemo(request, response);
     }
     sendJson(response, 404, { error: 'Not found' });
   }
@@ -95,7 +95,11 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
       response.writeHead(204).end();
       return;
     }
-    if (request.method === 'GET' && accept.includes('text/html')) return graphiql(request, response);
+    if (request.method === 'GET' && accept.includes('text/html')) {
+      // In a demo its page has tokens in it.
+      if (demo !== null && !isKnownHost(request, demo.host)) return refuseHost(response);
+      return graphiql(request, response);
+    }
     if (request.method !== 'POST') {
       response.setHeader('allow', 'POST');
       return refuse(response, 405, 'Operations are sent with POST.');
@@ -155,7 +159,7 @@ function endAt(response: ServerResponse, instant: number, now: () => number): vo
   response.once('close', () => clearTimeout(timer));
 }
 
-function exampleUsers({ users, conversationId }: NonNullable<HttpServerDeps['demo']>) {
+function exampleUsers({ users, conversationId }: Demo) {
   return users.map(({ id, token }) => ({
     id,
     token,

@@ -24,6 +24,8 @@ const LIMIT = 20_000;
 export class Person {
   readonly userId: string;
   readonly page: Page;
+  /** What the camera shows; null: there is none. */
+  readonly colour: string | null;
   readonly #context: BrowserContext;
   readonly #options: PersonOptions;
   /** What the page threw, or logged as an error. */
@@ -39,6 +41,7 @@ export class Person {
   private constructor(options: PersonOptions, context: BrowserContext, page: Page) {
     this.#options = options;
     this.userId = options.userId;
+    this.colour = options.colour ?? null;
     this.#context = context;
     this.page = page;
     page.on('pageerror', (error) => this.problems.push(error.message));
@@ -126,6 +129,16 @@ export class Person {
       (phone, [id, wanted, from]) => phone.colourOf(id, from) === wanted,
       [userId, colour, source] as [string, string, 'stream' | 'screen'],
       `sees ${userId} in ${colour}`,
+    );
+  }
+
+  /** Until there is a link to the other one. */
+  async linked(userId: string): Promise<void> {
+    await this.until(
+      (phone, id) =>
+        phone.state?.participants.some((other) => other.userId === id && other.link === 'connected') ?? false,
+      userId,
+      `has a link to ${userId}`,
     );
   }
 

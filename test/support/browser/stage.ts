@@ -1,0 +1,125 @@
+import type { Browser } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, expect } from 'vitest';
+import { createWorld, type World } from '../world.ts';
+import { launchChromium } from './browsers.ts';
+import { type PageServer, servePage } from './page-server.ts';
+import { Person, type PersonOptions } from './person.ts';
+
+/** What browser tests have in common: a page, a server on real Postgres and Redis, a browser for each person. */
+
+type Look = string | null | Partial<PersonOptions>;
+
+export interface Stage {
+  readonly world: World;
+  readonly pages: PageServer;
+  /**
+   * Opens people, each in a browser process of their own: user ids, and what their cameras show. Closed after
+   * the test, which fails where anything went wrong in the background of a page.
+   */
+  open<Name extends string>(looks: Record<Name, Look>): Promise<Record<Name, Person>>;
+  /** Another window of the person's, in another browser. */
+  openWindow(options: Partial<PersonOptions> & { readonly userId: string }): Promise<Person>;
+  /** A call that goes on: the first has called the others, and everyone sees everyone. */
+  inCall<Name extends string>(
+    looks: Record<Name, string | Partial<PersonOptions>>,
+  ): Promise<Record<Name, Person> & { readonly callId: string }>;
+}
+
+/** To be called once for a file, at its top. */
+export function setTheStage({
+  browsers: count = 2,
+  instances = 1,
+  env = {},
+}: {
+  readonly browsers?: number;
+  readonly instances?: number;
+  readonly env?: Record<string, string>;
+} = {}): Stage {
+  let pages: PageServer;
+  let world: World;
+  const browsers: Browser[] = [];
+  beforeAll(async () => {
+    pages = await servePage();
+    world = await createWorld({ instances, env: { ALLOWED_ORIGINS: pages.origin, ...env } });
+    for (let i = 0; i < count; i++) browsers.push(await launchChromium());
+  });
+  afterAll(async () => {
+    await Promise.all(browsers.map((browser) => browser.close()));
+    await world?.close();
+    await pages?.close();
+  });
+
+  const people: Person[] = [];
+  afterEach(async () => {
+    const left = people.splice(0);
+    try {
+      for (const person of left) await person.expectNoErrors();
+    } finally {
+      await Promise.all(left.map((person) => person.close()));
+    }
+  });
+
+  const openWindow: Stage['openWindow'] = async (options) => {
+    const person = await Person.open({
+      browser: browsers[people.length % browsers.length]!,
+      origin: pages.origin,
+      url: world.apps[0]!.url,
+      ...options,
+    });
+    people.push(person);
+    return person;
+  };
+
+  const open: Stage['open'] = async (looks) => {
+    const opened: [string, Person][] = [];
+    for (const [userId, look] of Object.entries<Look>(looks)) {
+      const options = typeof look === 'string' || look === null ? { colour: look } : look;
+      opened.push([userId, await openWindow({ userId, ...options })]);
+    }
+    return Object.fromEntries(opened) as Record<keyof typeof looks, Person>;
+  };
+
+  return {
+    get world() {
+      return world;
+    },
+    get pages() {
+      return pages;
+    },
+    open,
+    openWindow,
+    async inCall(looks) {
+      const persons = await open(looks as Record<string, Look>);
+      const [caller, ...callees] = Object.values<Person>(persons) as [Person, ...Person[]];
+      const ids = Object.keys(persons);
+      const room = await world.conversation(ids);
+      const callId = await caller.start(room, ...ids.slice(1));
+      for (const callee of callees) {
+        await callee.happened(`ring ${caller.userId}`);
+        await callee.answer();
+      }
+      await everyoneSeesEveryone(Object.values<Person>(persons));
+      return { ...persons, callId } as never;
+    },
+  };
+}
+
+export async function everyoneSeesEveryone(people: readonly Person[]): Promise<void> {
+  for (const person of people) {
+    for (const other of people) {
+      if (other === person) continue;
+      if (other.colour === null) await person.linked(other.userId);
+      else await person.sees(other.userId, other.colour);
+    }
+  }
+}
+
+/** The row of the call, as the database has it. */
+export async function rowOf(world: World, callId: string) {
+  return world.database.db.selectFrom('calls').selectAll().where('id', '=', callId).executeTakeFirstOrThrow();
+}
+
+export function expectWithin(value: number, low: number, high: number): void {
+  expect(value).toBeGreaterThanOrEqual(low);
+  expect(value).toBeLessThanOrEqual(high);
+}
