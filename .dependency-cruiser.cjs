@@ -22,6 +22,13 @@ const ADAPTERS = [
   '^src/database/(open|pg-session)\\.ts$',
 ];
 
+/** Put the parts of the SDK together. */
+const CLIENT_COMPOSES = [
+  '^client/src/(call|client|incoming|index)\\.ts$',
+  '^client/src/react/',
+  '^client/src/generated/',
+];
+
 module.exports = {
   forbidden: [
     {
@@ -67,11 +74,53 @@ module.exports = {
       to: { path: '^(src|migrations|test|bench|scripts|demo)/' },
     },
     {
+      name: 'client-parts-know-no-other',
+      comment: 'A part of the SDK takes what it needs as options and callbacks. Types it may take.',
+      severity: 'error',
+      from: { path: '^client/src/([^/]+/|[^/]+\\.ts$)', pathNot: CLIENT_COMPOSES },
+      to: {
+        path: '^client/src/',
+        pathNot: ['^client/src/$1', '^client/src/(events|errors|uuid)\\.ts$', '^client/src/generated/'],
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
+      name: 'client-has-one-dependency',
+      comment: 'What the SDK brings into an app is small. React is for the hooks alone.',
+      severity: 'error',
+      from: { path: '^client/src/', pathNot: ['^client/src/react/', '^client/src/generated/'] },
+      to: { pathNot: ['^client/src/', '^node_modules/graphql-ws/'] },
+    },
+    {
+      name: 'hooks-use-the-public-surface',
+      comment: 'The hooks are what an app could write itself.',
+      severity: 'error',
+      from: { path: '^client/src/react/' },
+      to: { path: '^client/src/', pathNot: ['^client/src/react/', '^client/src/index\\.ts$'] },
+    },
+    {
+      name: 'core-knows-no-hooks',
+      comment: 'Who does not use React does not get it.',
+      severity: 'error',
+      from: { path: '^client/src/', pathNot: '^client/src/react/' },
+      to: { path: '^client/src/react/' },
+    },
+    {
       name: 'demo-uses-the-public-surface',
       comment: 'What the demo needs, an app needs: it must be in the SDK.',
       severity: 'error',
       from: { path: '^demo/' },
-      to: { path: '^(src|client/src/(?!index\\.ts$))' },
+      to: {
+        path: '^(src|client|migrations|test|bench|scripts)/',
+        pathNot: '^client/src/(index|react/index)\\.ts$',
+      },
+    },
+    {
+      name: 'demo-imports-by-name',
+      comment: 'As an app does: `@ringdown/client`, and no path out of the folder.',
+      severity: 'error',
+      from: { path: '^demo/' },
+      to: { pathNot: ['^demo/', '^node_modules/'], dependencyTypes: ['local'] },
     },
     {
       name: 'no-dev-dependency-at-run-time',
@@ -84,11 +133,12 @@ module.exports = {
   options: {
     parser: 'swc',
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: '^(dist|coverage|\\.cache)/' },
+    exclude: { path: '^((client|demo)/)?(dist|coverage|\\.cache)/' },
     enhancedResolveOptions: {
       exportsFields: ['exports'],
-      conditionNames: ['import', 'node', 'types'],
-      extensions: ['.ts', '.js'],
+      // The first: the SDK's sources instead of what is built from them.
+      conditionNames: ['ringdown-source', 'import', 'node', 'types'],
+      extensions: ['.ts', '.tsx', '.js'],
     },
   },
 };

@@ -92,6 +92,7 @@ function toFile(name: string, body: Buffer): File {
     'content-type': TYPES[extname(name)] ?? 'application/octet-stream',
     // What Vite puts into assets/ has a hash of its content in its name.
     'cache-control': name.startsWith('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache',
+    'content-length': String(body.length),
     etag,
   };
   return { body, headers };

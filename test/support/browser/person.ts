@@ -1,12 +1,12 @@
-import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { expect } from 'vitest';
 import { tokenFor } from '../app.ts';
+import type { Tab, TestBrowser } from './browsers.ts';
 import type { Phone } from './page/phone.ts';
 
 /** Somebody at a browser: a page with the SDK in it, and what they see there. */
 
 export interface PersonOptions {
-  readonly browser: Browser;
+  readonly browser: TestBrowser;
   readonly userId: string;
   /** Of the page. */
   readonly origin: string;
@@ -23,42 +23,41 @@ const LIMIT = 20_000;
 
 export class Person {
   readonly userId: string;
-  readonly page: Page;
   /** What the camera shows; null: there is none. */
   readonly colour: string | null;
-  readonly #context: BrowserContext;
+  readonly #tab: Tab;
   readonly #options: PersonOptions;
   /** What the page threw, or logged as an error. */
   readonly problems: string[] = [];
 
   static async open(options: PersonOptions): Promise<Person> {
-    const context = await options.browser.newContext();
-    const person = new Person(options, context, await context.newPage());
+    const person = new Person(options, await options.browser.openTab());
     await person.#start();
     return person;
   }
 
-  private constructor(options: PersonOptions, context: BrowserContext, page: Page) {
+  private constructor(options: PersonOptions, tab: Tab) {
     this.#options = options;
     this.userId = options.userId;
     this.colour = options.colour ?? null;
-    this.#context = context;
-    this.page = page;
-    page.on('pageerror', (error) => this.problems.push(error.message));
+    this.#tab = tab;
+    tab.onError((message) => this.problems.push(message));
   }
 
   async #start(): Promise<void> {
     const { userId, tokenLifetimeMs } = this.#options;
-    await this.page.exposeFunction('freshToken', () => tokenFor(userId, '', tokenLifetimeMs));
+    await this.#tab.expose('freshToken', () => tokenFor(userId, '', tokenLifetimeMs));
     await this.load();
   }
 
   /** Loads the page, or loads it again: a new session. */
   async load(): Promise<void> {
     const { origin, url, colour = null } = this.#options;
-    await this.page.goto(origin);
-    await this.page.waitForFunction(() => 'createPhone' in window);
-    await this.page.evaluate((options) => window.createPhone(options), { url, colour });
+    await this.#tab.goto(origin);
+    // A module script may come after the page's load event.
+    const loaded = () => this.#tab.evaluate(() => 'createPhone' in window, null);
+    for (const deadline = Date.now() + LIMIT; !(await loaded()) && Date.now() < deadline; );
+    await this.#tab.evaluate((options) => window.createPhone(options), { url, colour });
   }
 
   /** Runs in the page. */
@@ -66,7 +65,7 @@ export class Person {
     work: (phone: Phone, argument: Argument) => Result | Promise<Result>,
     argument?: Argument,
   ): Promise<Result> {
-    return this.page.evaluate(
+    return this.#tab.evaluate(
       ([text, value]) => {
         const run = new Function(`return ${text}`)() as (phone: Phone, value: unknown) => Result;
         return run(window.phone, value);
@@ -153,6 +152,6 @@ export class Person {
   }
 
   async close(): Promise<void> {
-    await this.#context.close();
+    await this.#tab.close();
   }
 }

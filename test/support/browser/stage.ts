@@ -1,7 +1,6 @@
-import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
 import { createWorld, type World } from '../world.ts';
-import { launchChromium } from './browsers.ts';
+import { launchChromium, type TestBrowser } from './browsers.ts';
 import { type PageServer, servePage } from './page-server.ts';
 import { Person, type PersonOptions } from './person.ts';
 
@@ -19,6 +18,8 @@ export interface Stage {
   open<Name extends string>(looks: Record<Name, Look>): Promise<Record<Name, Person>>;
   /** Another window of the person's, in another browser. */
   openWindow(options: Partial<PersonOptions> & { readonly userId: string }): Promise<Person>;
+  /** Closes everyone, as after a test. */
+  close(): Promise<void>;
   /** A call that goes on: the first has called the others, and everyone sees everyone. */
   inCall<Name extends string>(
     looks: Record<Name, string | Partial<PersonOptions>>,
@@ -27,21 +28,24 @@ export interface Stage {
 
 /** To be called once for a file, at its top. */
 export function setTheStage({
-  browsers: count = 2,
+  browsers: wanted = 2,
   instances = 1,
   env = {},
 }: {
-  readonly browsers?: number;
+  /** How many Chromiums; or what is launched, in this order. */
+  readonly browsers?: number | readonly (() => Promise<TestBrowser>)[];
   readonly instances?: number;
   readonly env?: Record<string, string>;
 } = {}): Stage {
   let pages: PageServer;
   let world: World;
-  const browsers: Browser[] = [];
+  const browsers: TestBrowser[] = [];
   beforeAll(async () => {
     pages = await servePage();
     world = await createWorld({ instances, env: { ALLOWED_ORIGINS: pages.origin, ...env } });
-    for (let i = 0; i < count; i++) browsers.push(await launchChromium());
+    const launches =
+      typeof wanted === 'number' ? Array<typeof launchChromium>(wanted).fill(launchChromium) : wanted;
+    for (const launch of launches) browsers.push(await launch());
   });
   afterAll(async () => {
     await Promise.all(browsers.map((browser) => browser.close()));
@@ -50,14 +54,15 @@ export function setTheStage({
   });
 
   const people: Person[] = [];
-  afterEach(async () => {
+  async function close(): Promise<void> {
     const left = people.splice(0);
     try {
       for (const person of left) await person.expectNoErrors();
     } finally {
       await Promise.all(left.map((person) => person.close()));
     }
-  });
+  }
+  afterEach(close);
 
   const openWindow: Stage['openWindow'] = async (options) => {
     const person = await Person.open({
@@ -88,6 +93,7 @@ export function setTheStage({
     },
     open,
     openWindow,
+    close,
     async inCall(looks) {
       const persons = await open(looks as Record<string, Look>);
       const [caller, ...callees] = Object.values<Person>(persons) as [Person, ...Person[]];
