@@ -25,7 +25,7 @@ export interface Tab {
   close(): Promise<void>;
 }
 
-const CHROMIUM_ARGUMENTS = [
+export const CHROMIUM_ARGUMENTS = [
   '--no-sandbox',
   '--disable-gpu',
   '--no-first-run',

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 
-/** Serves a page whose script is one file of this repository, bundled as an app would bundle it. */
+/** Serves a page with one script, as an app would. */
 export interface PageServer {
   /** `http://127.0.0.1:port` */
   readonly origin: string;
@@ -13,16 +13,20 @@ export interface PageServer {
 
 const PHONE = fileURLToPath(new URL('page/phone.ts', import.meta.url));
 
-export async function servePage(script = PHONE): Promise<PageServer> {
-  const code = await bundle(script);
-  const server = createServer((request, response) => {
-    if (request.url === '/script.js') {
+/** `more`: text that is answered at other paths, by the query. Without a script: the phone of page/phone.ts. */
+export async function servePage(
+  script?: string,
+  more: Readonly<Record<string, (query: URLSearchParams) => Promise<string>>> = {},
+): Promise<PageServer> {
+  const code = script ?? (await bundle(PHONE));
+  const server = createServer(async (request, response) => {
+    const { pathname, searchParams } = new URL(request.url as string, 'http://localhost');
+    if (pathname === '/script.js') {
       response.setHeader('content-type', 'text/javascript; charset=utf-8').end(code);
+    } else if (more[pathname]) {
+      response.setHeader('content-type', 'text/plain; charset=utf-8').end(await more[pathname](searchParams));
     } else {
-      response.setHeader('content-type', 'text/html; charset=utf-8');
-      response.end(
-        '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/script.js"></script>',
-      );
+      response.setHeader('content-type', 'text/html; charset=utf-8').end(HTML);
     }
   });
   server.listen(0, '127.0.0.1');
@@ -37,6 +41,12 @@ export async function servePage(script = PHONE): Promise<PageServer> {
   };
 }
 
+const HTML = `<!doctype html>
+<link rel="icon" href="data:,">
+<video autoplay playsinline></video>
+<script type="module" src="/script.js"></script>`;
+
+/** One file and all that it imports, as an app's bundler makes it. */
 export async function bundle(script: string): Promise<string> {
   const output = await build({
     configFile: false,

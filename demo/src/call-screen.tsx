@@ -1,0 +1,103 @@
+import type { Call } from '@ringdown/client';
+import { useCall, useLocalMedia } from '@ringdown/client/react';
+import { useEffect, useState } from 'react';
+import { Controls } from './controls.tsx';
+import type { Demo, Names } from './people.ts';
+import type { Session } from './session.ts';
+import { OwnScreen, OwnTile, ScreenTile, Tile } from './tile.tsx';
+import { play } from './tones.ts';
+import { clock, deviceTrouble, statusOf } from './words.ts';
+
+/** A call: everyone in it, what the connection is doing, and what can be done. */
+export function CallScreen({
+  call,
+  session,
+  demo,
+  names,
+}: {
+  readonly call: Call;
+  readonly session: Session;
+  readonly demo: Demo;
+  readonly names: Names;
+}) {
+  const state = useCall(call);
+  const media = useLocalMedia(call.media);
+  const [speakerId, setSpeakerId] = useState('');
+  const alone = state.participants.every(({ inCall }) => !inCall);
+  const rings = alone && state.participants.some(({ status }) => status === 'RINGING');
+  useEffect(() => (rings ? play('ringback', () => {}) : undefined), [rings]);
+
+  const shown = state.participants.filter(
+    ({ inCall, status, leaveReason }) =>
+      inCall || status === 'RINGING' || (status !== 'LEFT' && leaveReason === null),
+  );
+  const screens = shown.filter(({ screen }) => screen !== null);
+  const trouble = media ? deviceTrouble(media) : null;
+  return (
+    <main className="call" aria-label="Call">
+      <div className="line">
+        <p className="status" role="status" data-testid="status">
+          {statusOf(state, session.connection, names)}
+        </p>
+        {state.answeredAt && <Timer since={state.answeredAt} />}
+      </div>
+      {trouble && (
+        <p className="trouble" role="alert">
+          {trouble}
+        </p>
+      )}
+      <div className={screens.length > 0 ? 'stage sharing' : 'stage'}>
+        {screens.length > 0 && (
+          <div className="screens">
+            {screens.map((participant) => (
+              <ScreenTile
+                key={participant.userId}
+                participant={participant}
+                name={names(participant.userId)}
+              />
+            ))}
+          </div>
+        )}
+        <div className="tiles" data-count={shown.length + 1}>
+          {shown.map(({ userId }) => (
+            <Tile
+              key={userId}
+              call={call}
+              userId={userId}
+              name={names(userId)}
+              host={state.me.role === 'HOST' && state.participants.length > 1}
+              speakerId={speakerId}
+              run={session.run}
+            />
+          ))}
+          {media?.screen.track && <OwnScreen track={media.screen.track} />}
+          {call.media && (
+            <OwnTile media={call.media} userId={state.me.userId} name={names(state.me.userId)} />
+          )}
+        </div>
+      </div>
+      <Controls
+        call={call}
+        state={state}
+        session={session}
+        demo={demo}
+        names={names}
+        speakerId={speakerId}
+        setSpeakerId={setSpeakerId}
+      />
+    </main>
+  );
+}
+
+function Timer({ since }: { readonly since: string }) {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 1_000);
+    return () => clearInterval(timer);
+  }, []);
+  return (
+    <p className="timer" role="timer">
+      {clock((now - Date.parse(since)) / 1_000)}
+    </p>
+  );
+}

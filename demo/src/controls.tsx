@@ -1,0 +1,132 @@
+import type { Call, CallState } from '@ringdown/client';
+import { useLocalMedia } from '@ringdown/client/react';
+import { useEffect } from 'react';
+import { DevicesMenu } from './devices-menu.tsx';
+import { Icon } from './icons.tsx';
+import { Menu } from './menu.tsx';
+import type { Demo, Names } from './people.ts';
+import type { Session } from './session.ts';
+
+/** What can be done in a call. */
+export function Controls({
+  call,
+  state,
+  session,
+  demo,
+  names,
+  speakerId,
+  setSpeakerId,
+}: {
+  readonly call: Call;
+  readonly state: CallState;
+  readonly session: Session;
+  readonly demo: Demo;
+  readonly names: Names;
+  readonly speakerId: string;
+  readonly setSpeakerId: (id: string) => void;
+}) {
+  const { media } = call;
+  const local = useLocalMedia(media);
+  const { run } = session;
+  const muted = !local?.microphone.track || local.microphone.muted;
+  const cameraOn = Boolean(local?.camera.track);
+  const sharing = Boolean(local?.screen.track);
+  const toggleMuted = () => run(async () => media?.setMuted(!muted));
+  const toggleCamera = () => run(async () => media?.setCamera(!cameraOn));
+  const toggleScreen = () => {
+    if (sharing) media?.stopScreen();
+    else run(async () => media?.startScreen());
+  };
+  useKeys({ m: toggleMuted, v: toggleCamera });
+
+  const ringing = state.status === 'RINGING' && state.callerId === state.me.userId;
+  const group = state.participants.length > 1;
+  const here = new Set(
+    state.participants
+      .filter(({ inCall, status }) => inCall || status === 'RINGING')
+      .map(({ userId }) => userId),
+  );
+  const addable = demo.users.filter(({ id }) => id !== state.me.userId && !here.has(id));
+  return (
+    <div className="controls" role="toolbar" aria-label="Controls of the call">
+      <button
+        type="button"
+        aria-keyshortcuts="m"
+        title="M"
+        className={muted ? 'off' : ''}
+        onClick={toggleMuted}
+      >
+        <Icon name={muted ? 'microphoneOff' : 'microphone'} />
+        <span>{muted ? 'Unmute' : 'Mute'}</span>
+      </button>
+      <button
+        type="button"
+        aria-keyshortcuts="v"
+        title="V"
+        className={cameraOn ? '' : 'off'}
+        onClick={toggleCamera}
+      >
+        <Icon name={cameraOn ? 'camera' : 'cameraOff'} />
+        <span>{cameraOn ? 'Turn camera off' : 'Turn camera on'}</span>
+      </button>
+      <button type="button" className={sharing ? 'on' : ''} onClick={toggleScreen}>
+        <Icon name="screen" />
+        <span>{sharing ? 'Stop sharing' : 'Share screen'}</span>
+      </button>
+      {media && (
+        <Menu icon="settings" label="Devices">
+          <DevicesMenu media={media} run={run} speakerId={speakerId} setSpeakerId={setSpeakerId} />
+        </Menu>
+      )}
+      {addable.length > 0 && (
+        <Menu icon="add" label="Add someone">
+          {(close) => (
+            <ul>
+              {addable.map(({ id, name }) => (
+                <li key={id}>
+                  <button
+                    type="button"
+                    onClick={() => {
+                      close();
+                      run(() => call.invite([id]));
+                    }}
+                  >
+                    Add {names(id) === name ? name : id}
+                  </button>
+                </li>
+              ))}
+            </ul>
+          )}
+        </Menu>
+      )}
+      {group && state.me.role === 'HOST' && !ringing && (
+        <button type="button" className="stop outline" onClick={() => run(() => call.end())}>
+          <Icon name="stop" />
+          <span>End for everyone</span>
+        </button>
+      )}
+      <button
+        type="button"
+        className="stop"
+        onClick={() => run(() => (ringing ? call.cancel() : call.leave()))}
+      >
+        <Icon name="hangUp" />
+        <span>{ringing ? 'Cancel' : 'Leave'}</span>
+      </button>
+    </div>
+  );
+}
+
+/** Single keys, but not while something is being typed or a menu chosen from. */
+function useKeys(actions: Readonly<Record<string, () => void>>): void {
+  useEffect(() => {
+    const press = (event: KeyboardEvent) => {
+      const { target, key, ctrlKey, metaKey, altKey, repeat } = event;
+      if (ctrlKey || metaKey || altKey || repeat) return;
+      if (target instanceof HTMLElement && target.closest('input, select, textarea')) return;
+      actions[key.toLowerCase()]?.();
+    };
+    document.addEventListener('keydown', press);
+    return () => document.removeEventListener('keydown', press);
+  });
+}
