@@ -126,6 +126,7 @@ export class Connection extends Emitter<ConnectionEvents> {
       if (over) return;
       over = true;
       this.#open.delete(end);
+      stop();
       sink.over(error);
     };
     // Read at each sending: a resumed stream goes on from the cursor of then.
@@ -236,13 +237,12 @@ export class Connection extends Emitter<ConnectionEvents> {
     this.#turn += 1;
     this.#unlisten?.();
     this.#hurry?.();
-    // One that is open says goodbye; one that is being opened is cut.
-    Promise.resolve(client.dispose()).catch(() => {});
-    if (this.#state !== 'connected') client.terminate();
     this.#state = 'closed';
     this.emit('state', 'closed');
     if (error.code === 'REFUSED') this.emit('error', error);
     for (const end of [...this.#open]) end(error);
+    // A socket that is still being opened is closed as soon as it is open; nobody waits for that.
+    Promise.resolve(client.dispose()).catch(() => {});
   }
 
   /** The network is back, or the page is looked at again: no reason to wait. */

@@ -1,5 +1,6 @@
 import type { LocalMedia } from '@ringdown/client';
 import { useDevices, useLocalMedia } from '@ringdown/client/react';
+import { useId } from 'react';
 
 /** Which camera, microphone and speaker. */
 export function DevicesMenu({
@@ -48,11 +49,13 @@ function Choice({
   readonly value: string;
   readonly choose: (id: string) => void;
 }) {
+  const id = useId();
   const known = devices.some(({ deviceId }) => deviceId === value);
   return (
-    <label>
-      {label}
+    <div className="choice">
+      <label htmlFor={id}>{label}</label>
       <select
+        id={id}
         value={known ? value : ''}
         disabled={devices.length === 0}
         onChange={({ target }) => choose(target.value)}
@@ -64,6 +67,6 @@ function Choice({
           </option>
         ))}
       </select>
-    </label>
+    </div>
   );
 }

@@ -1,6 +1,6 @@
 import type { Call, LocalMedia, ParticipantState } from '@ringdown/client';
 import { useLocalMedia, useMediaStream, useParticipant } from '@ringdown/client/react';
-import { useEffect, useMemo, useState } from 'react';
+import { useCallback, useEffect, useMemo, useState } from 'react';
 import { Avatar } from './avatar.tsx';
 import { Icon } from './icons.tsx';
 import { absenceOf } from './words.ts';
@@ -26,6 +26,13 @@ export function Tile({
   const attach = useMediaStream(participant?.stream ?? null);
   const [element, setElement] = useState<HTMLVideoElement | null>(null);
   const [blocked, setBlocked] = useState(false);
+  const ref = useCallback(
+    (video: HTMLVideoElement | null) => {
+      attach(video);
+      setElement(video);
+    },
+    [attach],
+  );
   useEffect(() => {
     // Not every browser lets a page choose.
     if (element && 'setSinkId' in element) element.setSinkId(speakerId).catch(() => {});
@@ -39,10 +46,7 @@ export function Tile({
     <figure className={`tile ${pictured ? 'pictured' : ''} ${inCall ? '' : 'absent'}`}>
       {/* biome-ignore lint/a11y/useMediaCaption: what people say live has no captions to load. */}
       <video
-        ref={(video) => {
-          attach(video);
-          setElement(video);
-        }}
+        ref={ref}
         data-user={userId}
         data-source="camera"
         aria-label={`Picture of ${name}`}
