@@ -3,11 +3,19 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** Before the tests: what they need and npm does not have comes from Debian's packages. */
-const PROGRAMS = ['redis-server', 'chromium'];
+const PACKAGE_OF: Readonly<Record<string, string>> = {
+  'redis-server': 'redis-server',
+  chromium: 'chromium',
+  'firefox-esr': 'firefox-esr',
+  turnserver: 'coturn',
+};
 
+/** The packages whose programs are not there. */
 function missing(): string[] {
   const folders = (process.env.PATH ?? '').split(delimiter);
-  return PROGRAMS.filter((program) => !folders.some((folder) => isProgram(join(folder, program))));
+  return Object.entries(PACKAGE_OF)
+    .filter(([program]) => !folders.some((folder) => isProgram(join(folder, program))))
+    .map(([, name]) => name);
 }
 
 function isProgram(path: string): boolean {
@@ -35,7 +43,7 @@ if (wanted.length > 0) {
 const left = missing();
 if (left.length > 0) {
   process.stderr.write(
-    `The tests need ${left.join(' and ')} on PATH. On Debian: apt-get install ${left.join(' ')}\n`,
+    `The tests need the programs of ${left.join(' and ')} on PATH. On Debian: apt-get install ${left.join(' ')}\n`,
   );
   process.exitCode = 1;
 }

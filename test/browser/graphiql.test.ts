@@ -115,8 +115,9 @@ describe('GraphiQL in Chromium', () => {
   it('is reached from the front page of a demo', async () => {
     const { page, problems } = await openPage(app.url);
     const opened = page.context().waitForEvent('page');
-    await page.locator('a', { hasText: 'Ada' }).first().click();
-    await (await opened).waitForURL(/graphql\?user=ada/);
+    await page.getByText('For developers').click();
+    await page.getByRole('link', { name: 'Open GraphiQL as Ada' }).click();
+    await (await opened).waitForURL(/graphql\?user=ada/, LOADED);
     expect(problems).toEqual([]);
     await page.context().close();
   });
