@@ -112,7 +112,7 @@ export class Call extends Emitter<CallEvents> {
       configuration: { ...deps.rtcConfiguration, iceServers: deps.iceServers?.servers ?? [] },
       send: (to, toJoinSeq, signal) => this.#outbox.push(to, toJoinSeq, signal),
       reachable: (userId) => this.#isReachable(userId),
-      sources: this.#sources(),
+      sends: media !== null,
     });
     this.#follow();
     this.#stream = new CallStream({
@@ -402,15 +402,6 @@ export class Call extends Emitter<CallEvents> {
   #isReachable(userId: string): boolean {
     const status = this.#call.participants.find((other) => other.userId === userId)?.status;
     return status === 'CONNECTED' && this.#deps.connection.state === 'connected';
-  }
-
-  #sources(): MediaSource[] {
-    const { media } = this.#deps;
-    if (media === null) return [];
-    const sources: MediaSource[] = ['microphone'];
-    if (this.#call.type === 'VIDEO' || media.state.camera.track) sources.push('camera');
-    if (media.state.screen.track) sources.push('screen');
-    return sources;
   }
 
   #sends() {

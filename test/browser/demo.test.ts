@@ -145,6 +145,7 @@ describe('the demo', () => {
     const { ada, ben } = await inCall();
     await press(ada, 'Devices');
     const cameras = ada.getByLabel('Camera', { exact: true });
+    await cameras.locator('option').nth(1).waitFor({ state: 'attached' });
     const before = await cameras.inputValue();
     const values = await cameras
       .locator('option')

@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from './free-port.ts';
 
 /** A real Redis of a test's own, on loopback, that keeps nothing on disk. */
 export interface TestRedis {
@@ -122,18 +123,6 @@ function answers(port: number, pid: number | undefined): Promise<boolean> {
       reply += chunk.toString();
       if (reply.endsWith('\r\n') && reply.includes('process_id:'))
         settle(reply.includes(`process_id:${pid}\r\n`));
-    });
-  });
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      const port = typeof address === 'object' && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
     });
   });
 }

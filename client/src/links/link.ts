@@ -105,14 +105,13 @@ export class Link extends Emitter<LinkEvents> {
     this.#connection.setConfiguration(configuration);
   }
 
-  /** New ICE credentials (RFC 8445 section 2.4). An offer whose answer may be lost is taken back first. */
+  /**
+   * New ICE credentials (RFC 8445 section 2.4). Where an offer waits for its answer, which may be lost, the
+   * other one may have taken it, so it can't be taken back: then the connection is given up.
+   */
   restartIce(): void {
     this.#enqueue(async () => {
-      if (this.#offered !== null) {
-        this.#offered = null;
-        this.#ignoring = false;
-        await this.#connection.setLocalDescription({ type: 'rollback' });
-      }
+      if (this.#offered !== null) this.#replace();
       this.#mayOffer = true;
       this.#slots.open();
       this.#connection.restartIce();
@@ -262,6 +261,7 @@ export class Link extends Emitter<LinkEvents> {
         return this.#receiveCandidates(signal);
       case 'Renegotiate':
         this.#mayOffer = true;
+        this.#slots.open();
         if (signal.iceRestart) this.#connection.restartIce();
         return this.#offer();
     }
@@ -274,8 +274,10 @@ export class Link extends Emitter<LinkEvents> {
     this.#ignoring = !this.#options.polite && this.#offered !== null;
     if (this.#ignoring) return;
     const session = sessionOf(sdp);
-    // The other one has given its connection up. Ours would take this offer for a change of its own.
-    if (this.#session !== null && this.#session !== session) this.#replace();
+    // The other one's connection is another than the one that ours was for: ours would take this offer for a
+    // change of its own. And one whose first offer is rolled back would have its room twice.
+    const began = this.#session !== null || this.#offered !== null;
+    if (began && this.#session !== session) this.#replace();
     this.#mayOffer = true;
     this.#offered = null;
     // Rolls an offer of ours back.

@@ -13,8 +13,8 @@ export interface MeshOptions {
   readonly send: (to: string, toJoinSeq: number, signal: SignalInput) => void;
   /** Whether a signal would reach them now; where it may have changed, `checkIn` is to be called. */
   readonly reachable: (userId: string) => boolean;
-  /** What this page means to send: the first offer has room for it. */
-  readonly sources: readonly MediaSource[];
+  /** False: this page only receives. */
+  readonly sends: boolean;
   readonly createConnection?: (configuration: RTCConfiguration) => RTCPeerConnection;
 }
 
@@ -54,7 +54,7 @@ export class Mesh extends Emitter<MeshEvents> {
     this.#configuration = options.configuration;
     const together = new MediaStream();
     this.#outgoing = {
-      sources: new Set(options.sources),
+      sends: options.sends,
       tracks: new Map(),
       streams: { microphone: together, camera: together, screen: new MediaStream() },
     };
@@ -89,12 +89,9 @@ export class Mesh extends Emitter<MeshEvents> {
 
   /** What this page sends from now on, to everyone. */
   setTrack(source: MediaSource, track: MediaStreamTrack | null): void {
-    const { sources, tracks } = this.#outgoing;
+    const { tracks } = this.#outgoing;
     if (track === null) tracks.delete(source);
     else tracks.set(source, track);
-    // A source that never sent needs no room to be silent.
-    if (track === null && !sources.has(source)) return;
-    sources.add(source);
     for (const link of this.#links.values()) link.fill(source);
   }
 

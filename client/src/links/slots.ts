@@ -1,16 +1,21 @@
 import type { MediaSource } from './types.ts';
 
 /**
- * Which transceiver of a connection is for what. A source has one, made or taken when it is first needed;
- * from then on its track changes without negotiation (W3C WebRTC, `replaceTrack`).
+ * Which transceiver of a connection is for what. Room for every source is made at once and in one order, so
+ * that neither side has to guess which is which, and a track that changes, comes or goes needs no negotiation
+ * (W3C WebRTC, `replaceTrack`).
  */
 
-const KINDS = { microphone: 'audio', camera: 'video', screen: 'video' } as const;
+const ROOM = [
+  ['microphone', 'audio'],
+  ['camera', 'video'],
+  ['screen', 'video'],
+] as const;
 
 /** What every link of this page sends. One for all links, changed in place. */
 export interface Outgoing {
-  /** Sources that this page means to send; room is made for them from the start. */
-  readonly sources: Set<MediaSource>;
+  /** False: this page only receives. */
+  readonly sends: boolean;
   readonly tracks: Map<MediaSource, MediaStreamTrack>;
   /** Tells the others what belongs together and is played in step: microphone and camera; the screen. */
   readonly streams: Readonly<Record<MediaSource, MediaStream>>;
@@ -26,50 +31,49 @@ export class Slots {
     this.#outgoing = outgoing;
   }
 
-  /** Before an offer of ours: room for everything that is sent. */
+  /** Before an offer of ours: room for everything that may be sent. */
   open(): void {
-    for (const source of this.#outgoing.sources) this.fill(source);
+    if (!this.#outgoing.sends) return;
+    for (const [source, kind] of ROOM) {
+      if (this.#transceivers.has(source)) this.fill(source);
+      else {
+        const init: RTCRtpTransceiverInit = {
+          direction: 'sendrecv',
+          streams: [this.#outgoing.streams[source]],
+        };
+        const track = this.#outgoing.tracks.get(source) ?? kind;
+        this.#transceivers.set(source, this.#connection.addTransceiver(track, init));
+      }
+    }
   }
 
   /** After an offer of theirs: its room is ours too. What it lacks is added, which asks for an offer of ours. */
   adopt(): void {
-    for (const transceiver of this.#connection.getTransceivers()) {
-      if (this.#owns(transceiver)) continue;
-      const source = this.sourceOf(transceiver);
-      if (!this.#transceivers.has(source)) this.#transceivers.set(source, transceiver);
-    }
-    // Who sends anything may share a screen later: that needs no negotiation then.
-    const sends = this.#outgoing.sources.size > 0;
-    if (sends && this.#transceivers.has('screen')) this.fill('screen');
+    for (const transceiver of this.#connection.getTransceivers()) this.sourceOf(transceiver);
     this.open();
   }
 
-  /** Puts the source's track of now into its transceiver. */
+  /** Puts the source's track of now into its transceiver, where there is one. */
   fill(source: MediaSource): void {
-    const track = this.#outgoing.tracks.get(source) ?? null;
-    const stream = this.#outgoing.streams[source];
-    const known = this.#transceivers.get(source);
-    if (known === undefined) {
-      const init: RTCRtpTransceiverInit = { direction: 'sendrecv', streams: [stream] };
-      this.#transceivers.set(source, this.#connection.addTransceiver(track ?? KINDS[source], init));
-      return;
-    }
-    if (!known.direction.startsWith('send')) {
-      known.direction = 'sendrecv';
-      known.sender.setStreams(stream);
+    const transceiver = this.#transceivers.get(source);
+    if (transceiver === undefined) return;
+    if (!transceiver.direction.startsWith('send')) {
+      transceiver.direction = 'sendrecv';
+      transceiver.sender.setStreams(this.#outgoing.streams[source]);
     }
     // It rejects where the connection is closed, and then nothing is to be sent any more.
-    known.sender.replaceTrack(track).catch(() => {});
+    transceiver.sender.replaceTrack(this.#outgoing.tracks.get(source) ?? null).catch(() => {});
   }
 
-  /** The first audio is the microphone, the first video the camera, any further one a screen. */
+  /**
+   * The first audio is the microphone, the first video the camera, any further one a screen. One that is asked
+   * for has its place from then on, so they are to be asked for in their order.
+   */
   sourceOf(transceiver: RTCRtpTransceiver): MediaSource {
     for (const [source, own] of this.#transceivers) if (own === transceiver) return source;
-    if (transceiver.receiver.track.kind === 'audio') return 'microphone';
-    return this.#transceivers.has('camera') ? 'screen' : 'camera';
-  }
-
-  #owns(transceiver: RTCRtpTransceiver): boolean {
-    return [...this.#transceivers.values()].includes(transceiver);
+    const { kind } = transceiver.receiver.track;
+    const source = kind === 'audio' ? 'microphone' : this.#transceivers.has('camera') ? 'screen' : 'camera';
+    if (!this.#transceivers.has(source)) this.#transceivers.set(source, transceiver);
+    return source;
   }
 }

@@ -16,6 +16,7 @@ export interface PersonOptions {
   readonly colour?: string | null;
   /** Of each token, milliseconds. */
   readonly tokenLifetimeMs?: number;
+  readonly rtcConfiguration?: RTCConfiguration;
 }
 
 /** How long a browser may take for what should be there in a moment, on a busy machine, milliseconds. */
@@ -52,12 +53,16 @@ export class Person {
 
   /** Loads the page, or loads it again: a new session. */
   async load(): Promise<void> {
-    const { origin, url, colour = null } = this.#options;
+    const { origin, url, colour = null, rtcConfiguration = {} } = this.#options;
     await this.#tab.goto(origin);
     // A module script may come after the page's load event.
     const loaded = () => this.#tab.evaluate(() => 'createPhone' in window, null);
     for (const deadline = Date.now() + LIMIT; !(await loaded()) && Date.now() < deadline; );
-    await this.#tab.evaluate((options) => window.createPhone(options), { url, colour });
+    await this.#tab.evaluate((options) => window.createPhone(options), {
+      url,
+      colour,
+      rtcConfiguration,
+    });
   }
 
   /** Runs in the page. */
@@ -106,8 +111,9 @@ export class Person {
     holds: (phone: Phone, argument: Argument) => boolean,
     argument?: Argument,
     what = holds.toString(),
+    limit = LIMIT,
   ): Promise<void> {
-    const deadline = Date.now() + LIMIT;
+    const deadline = Date.now() + limit;
     while (!(await this.run(holds, argument))) {
       if (Date.now() < deadline) {
         await new Promise((resolve) => setTimeout(resolve, 50));
@@ -141,8 +147,8 @@ export class Person {
     );
   }
 
-  async happened(event: string): Promise<void> {
-    await this.until((phone, wanted) => phone.events.includes(wanted), event, `happened: ${event}`);
+  async happened(event: string, limit = LIMIT): Promise<void> {
+    await this.until((phone, wanted) => phone.events.includes(wanted), event, `happened: ${event}`, limit);
   }
 
   /** Nothing went wrong in the background. */

@@ -9,6 +9,7 @@ export interface PhoneOptions {
   readonly url: string;
   /** `red`, `#00ff00` …; null: a data channel alone. */
   readonly colour: string | null;
+  readonly rtcConfiguration?: RTCConfiguration;
 }
 
 declare global {
@@ -56,16 +57,24 @@ export class Phone {
   readonly errors: string[] = [];
   readonly messages: { readonly from: string; readonly data: string }[] = [];
   call: Call | null = null;
+  /** Peer connections that were made so far. */
+  connections = 0;
   /** Milliseconds from the answer to the first frame of each other one. */
   readonly firstFrames: Record<string, number> = {};
   #answeredAt = 0;
   readonly #videos = new Map<string, HTMLVideoElement>();
 
-  constructor({ url, colour }: PhoneOptions) {
-    this.ringdown = new Ringdown({ url, token: () => window.freshToken() });
+  constructor({ url, colour, rtcConfiguration = {} }: PhoneOptions) {
+    this.ringdown = new Ringdown({ url, token: () => window.freshToken(), rtcConfiguration });
     this.media = colour === null ? null : new LocalMedia();
     if (colour !== null) this.media?.setTrack('camera', paint(colour).track);
     this.media?.on('error', ({ source, reason }) => this.events.push(`${source} ${reason}`));
+    window.RTCPeerConnection = new Proxy(RTCPeerConnection, {
+      construct: (target, args) => {
+        this.connections += 1;
+        return new target(...(args as [RTCConfiguration]));
+      },
+    });
     this.ringdown.on('error', (error) => this.errors.push(String(error)));
     this.ringdown.on('connection', (state) => this.events.push(`connection ${state}`));
     this.ringdown.on('incomingCall', ({ callerId }) => this.events.push(`ring ${callerId}`));

@@ -1,0 +1,68 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import type { Person } from '../support/browser/person.ts';
+import { setTheStage } from '../support/browser/stage.ts';
+import { startTurn } from '../support/turn.ts';
+
+/** What becomes of media when the network under them breaks: a TURN server, over which all of them go. */
+
+const turn = await startTurn();
+afterAll(() => turn.stop());
+
+const { url, username, credential } = turn;
+const stage = setTheStage({
+  env: { ICE_SERVERS: JSON.stringify([{ urls: [url], username, credential }]) },
+});
+const RELAYED = { rtcConfiguration: { iceTransportPolicy: 'relay' } } as const;
+
+async function inCall() {
+  return stage.inCall({ ada: { colour: '#f00', ...RELAYED }, ben: { colour: '#00f', ...RELAYED } });
+}
+
+/** More of the other one's picture than there is now. */
+async function goesOnSeeing(person: Person, other: string): Promise<void> {
+  const before = await person.run((phone, id) => phone.framesOf(id), other);
+  await person.until(
+    (phone, [id, frames]) => phone.framesOf(id) > frames + 5,
+    [other, before] as [string, number],
+    `goes on seeing ${other}`,
+    60_000,
+  );
+}
+
+const connectionsOf = (person: Person) => person.run((phone) => phone.connections);
+const trouble = (person: Person, other: string) => person.happened(`link ${other} reconnecting`, 60_000);
+
+describe('a call over a TURN server', () => {
+  it('says that it is relayed, with its round trip', async () => {
+    const { ada, ben } = await inCall();
+    for (const person of [ada, ben]) {
+      await person.until((phone) => (phone.state?.participants[0]?.stats ?? null) !== null);
+      const stats = await person.run((phone) => phone.state?.participants[0]?.stats);
+      expect(stats).toMatchObject({ relayed: true, localCandidateType: 'relay' });
+      expect(stats?.roundTripMs).toBeGreaterThanOrEqual(0);
+    }
+  });
+
+  it('restarts ICE when the way is gone, on the same peer connection', async () => {
+    const { ada, ben } = await inCall();
+    await turn.restart();
+    await trouble(ada, 'ben');
+    await Promise.all([goesOnSeeing(ada, 'ben'), goesOnSeeing(ben, 'ada')]);
+    await Promise.all([ada.linked('ben'), ben.linked('ada')]);
+    expect(await Promise.all([ada, ben].map(connectionsOf))).toEqual([1, 1]);
+  });
+
+  it('builds the link anew when there is no way for 30 s, and not the call', async () => {
+    const { ada, ben } = await inCall();
+    const joinSeq = (await ada.view())?.participants[0]?.joinSeq;
+    turn.pause();
+    await trouble(ada, 'ben');
+    await Promise.any(
+      [ada, ben].map((person) => person.until((phone) => phone.connections > 1, undefined, 'builds', 60_000)),
+    );
+    turn.resume();
+    await Promise.all([goesOnSeeing(ada, 'ben'), goesOnSeeing(ben, 'ada')]);
+    expect((await ada.view())?.participants[0]?.joinSeq).toBe(joinSeq);
+    expect((await ada.view())?.status).toBe('ACTIVE');
+  });
+});
