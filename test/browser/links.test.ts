@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { launchChromium, type Tab, type TestBrowser } from '../support/browser/browsers.ts';
 import type { PairOutcome } from '../support/browser/page/pair.ts';
+import type { SideKind } from '../support/browser/page/sides.ts';
 import { bundle, type PageServer, servePage } from '../support/browser/page-server.ts';
 
 /**
@@ -26,29 +27,44 @@ afterAll(async () => {
   await pages?.close();
 });
 
-async function run(seed: number, sends: [boolean, boolean]): Promise<PairOutcome> {
-  const outcome = await tab.evaluate(([which, who]) => window.runPair(which, who), [seed, sends] as [
+async function run(seed: number, kinds: [SideKind, SideKind]): Promise<PairOutcome> {
+  const outcome = await tab.evaluate(([which, who]) => window.runPair(which, who), [seed, kinds] as [
     number,
-    [boolean, boolean],
+    [SideKind, SideKind],
   ]);
   const { errors, made, states, heard, sees, shows } = outcome;
   const seen = `seed ${seed}: ${JSON.stringify(outcome, null, 1)}`;
   expect(errors, seen).toEqual([]);
   expect(states, seen).toEqual(made.flatMap((count) => [...Array(count - 1).fill('closed'), 'stable']));
   expect(heard, seen).toEqual([['from 1'], ['from 0']]);
-  expect(sees, seen).toEqual([shows[1], shows[0]]);
+  // Chromium (156) shows nothing of a track whose first frames come after a rollback, and a stranger's offers
+  // make the polite one roll back; the SDK's two ends never do.
+  if (!kinds.includes('stranger')) expect(sees[0], seen).toEqual(shows[1]);
+  expect(sees[1], seen).toEqual(shows[0]);
   return outcome;
 }
 
-describe('two ends of a link', () => {
+/** Each polite one with each impolite one. */
+const OWN = ['sends', 'receives'] as const;
+
+describe('two ends of a link', { timeout: 240_000 }, () => {
+  it.each(OWN.flatMap((polite) => OWN.map((impolite) => [polite, impolite] as [SideKind, SideKind])))(
+    'come to rest, whatever they do: the polite one %s, the impolite one %s',
+    async (polite, impolite) => {
+      for (let seed = 1; seed <= SEEDS; seed++) await run(seed, [polite, impolite]);
+    },
+  );
+
   it.each([
-    { who: 'both have media', sends: [true, true] as [boolean, boolean] },
-    { who: 'the impolite one only receives', sends: [true, false] as [boolean, boolean] },
-    { who: 'the polite one only receives', sends: [false, true] as [boolean, boolean] },
-  ])('come to rest however their offers meet: $who', { timeout: 240_000 }, async ({ sends }) => {
-    let glares = 0;
-    for (let seed = 1; seed <= SEEDS; seed++) glares += (await run(seed, sends)).glares;
-    // Else nothing was tested.
-    expect(glares).toBeGreaterThan(0);
-  });
+    ['stranger', 'sends'],
+    ['sends', 'stranger'],
+  ] as [SideKind, SideKind][])(
+    'come to rest where one is another client, and offers meet: polite %s, impolite %s',
+    async (...kinds) => {
+      let glares = 0;
+      for (let seed = 1; seed <= SEEDS; seed++) glares += (await run(seed, kinds)).glares;
+      // Else nothing was tested.
+      expect(glares).toBeGreaterThan(0);
+    },
+  );
 });

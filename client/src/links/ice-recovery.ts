@@ -26,7 +26,7 @@ export class IceRecovery {
 
   constructor(options: IceRecoveryOptions) {
     this.#options = options;
-    this.#startOver();
+    this.startOver();
   }
 
   /** The connection's state has changed. */
@@ -51,8 +51,14 @@ export class IceRecovery {
   check(): void {
     if (!this.#owed || !this.#options.reachable()) return;
     this.#owed = false;
-    this.#startOver();
+    this.startOver();
     this.#options.restart();
+  }
+
+  /** There is a new connection, or a new try: it has its time. */
+  startOver(): void {
+    this.close();
+    this.#trouble();
   }
 
   close(): void {
@@ -64,11 +70,6 @@ export class IceRecovery {
 
   #trouble(): void {
     this.#giveUp ??= setTimeout(() => this.#giveItUp(), RECOVERY_TIMES.giveUp);
-  }
-
-  #startOver(): void {
-    this.close();
-    this.#trouble();
   }
 
   #restartNow(): void {
@@ -85,7 +86,7 @@ export class IceRecovery {
       this.#owed = true;
       return;
     }
-    this.#startOver();
+    this.startOver();
     this.#options.rebuild();
   }
 }

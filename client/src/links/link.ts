@@ -92,7 +92,8 @@ export class Link extends Emitter<LinkEvents> {
   }
 
   receive(signal: Signal): void {
-    this.#enqueue(() => this.#receive(signal));
+    if (signal.__typename === 'IceCandidates') this.#enqueue(() => this.#receiveCandidates(signal));
+    else this.#negotiate(() => this.#receive(signal));
   }
 
   /** The source's track has changed, in `outgoing`. */
@@ -106,17 +107,20 @@ export class Link extends Emitter<LinkEvents> {
   }
 
   /**
-   * New ICE credentials (RFC 8445 section 2.4). Where an offer waits for its answer, which may be lost, the
-   * other one may have taken it, so it can't be taken back: then the connection is given up.
+   * New ICE credentials (RFC 8445 section 2.4). The polite one asks for an offer that has them: so the two do
+   * not meet half-way, and nothing is rolled back, after which Chromium shows new video elements nothing.
    */
   restartIce(): void {
-    this.#enqueue(async () => {
-      if (this.#offered !== null) this.#replace();
-      this.#mayOffer = true;
-      this.#slots.open();
-      this.#connection.restartIce();
-      await this.#offer();
-    });
+    if (this.#options.polite) this.#options.send({ renegotiate: { iceRestart: true } });
+    else
+      this.#negotiate(async () => {
+        // The other one may have taken the offer that waits, and the answer may be lost: so it can't be taken
+        // back, but the connection given up.
+        if (this.#offered !== null) this.#replace();
+        this.#slots.open();
+        this.#connection.restartIce();
+        await this.#offer();
+      });
   }
 
   /** `reachable` may have changed. */
@@ -166,7 +170,7 @@ export class Link extends Emitter<LinkEvents> {
       if (current()) this.emit('message', data);
     };
     connection.onnegotiationneeded = () => {
-      if (current() && this.#mayOffer) this.#enqueue(() => this.#offer());
+      if (current() && this.#mayOffer) this.#negotiate(() => this.#offer());
     };
     connection.onicecandidate = ({ candidate }) => {
       if (!current()) return;
@@ -188,7 +192,7 @@ export class Link extends Emitter<LinkEvents> {
 
   /** A new connection of ours, which the other one knows by its session. */
   #rebuild(): void {
-    this.#enqueue(async () => {
+    this.#negotiate(async () => {
       this.#replace();
       this.#mayOffer = true;
       this.#slots.open();
@@ -202,6 +206,8 @@ export class Link extends Emitter<LinkEvents> {
     this.#early = [];
     this.#counts = null;
     if (this.#state === 'connected') this.#become('reconnecting');
+    // The new one has its 30 s, too: its answer may never come.
+    this.#recovery.startOver();
     this.#build();
   }
 
@@ -223,6 +229,18 @@ export class Link extends Emitter<LinkEvents> {
     this.emit('track', { source, track, stream });
     const filled = (one: MediaStream) => (one.getTracks().length > 0 ? one : null);
     this.emit('streams', { stream: filled(this.#streams.stream), screen: filled(this.#streams.screen) });
+  }
+
+  /** A step of the negotiation. Where it fails on a connection that worked, a new one may do. */
+  #negotiate(step: () => Promise<void>): void {
+    this.#enqueue(async () => {
+      try {
+        await step();
+      } catch (error) {
+        if (!this.#closed && this.#session !== null) this.#rebuild();
+        throw error;
+      }
+    });
   }
 
   #enqueue(operation: () => Promise<void>): void {
@@ -247,19 +265,26 @@ export class Link extends Emitter<LinkEvents> {
     this.#offered = generation;
     const sdp = await this.#localSdp();
     if (this.#closed) return;
-    this.#options.send({ offer: { sdp, generation } });
+    this.#sendOffer(generation, sdp);
     this.#batch.release();
   }
 
-  async #receive(signal: Signal): Promise<void> {
+  #sendOffer(generation: number, sdp: string): void {
+    this.#options.send({ offer: { sdp, generation } });
+  }
+
+  async #receive(signal: Exclude<Signal, Candidates>): Promise<void> {
     switch (signal.__typename) {
       case 'Offer':
         return this.#receiveOffer(signal);
       case 'Answer':
         return this.#receiveAnswer(signal);
-      case 'IceCandidates':
-        return this.#receiveCandidates(signal);
       case 'Renegotiate':
+        if (this.#offered !== null) {
+          // The one that is asked for is under way. Whoever has it drops this one; whoever lost it has it now.
+          this.#sendOffer(this.#offered, this.#connection.localDescription?.sdp ?? '');
+          return;
+        }
         this.#mayOffer = true;
         this.#slots.open();
         if (signal.iceRestart) this.#connection.restartIce();

@@ -31,14 +31,13 @@ export class Slots {
     this.#outgoing = outgoing;
   }
 
-  /** Before an offer of ours: room for everything that may be sent. */
+  /** Before an offer of ours: room for everything that either side may send. */
   open(): void {
-    if (!this.#outgoing.sends) return;
     for (const [source, kind] of ROOM) {
       if (this.#transceivers.has(source)) this.fill(source);
       else {
         const init: RTCRtpTransceiverInit = {
-          direction: 'sendrecv',
+          direction: this.#outgoing.sends ? 'sendrecv' : 'recvonly',
           streams: [this.#outgoing.streams[source]],
         };
         const track = this.#outgoing.tracks.get(source) ?? kind;
@@ -47,16 +46,16 @@ export class Slots {
     }
   }
 
-  /** After an offer of theirs: its room is ours too. What it lacks is added, which asks for an offer of ours. */
+  /** After an offer of theirs: its room is ours too. What it lacks for us is added, which takes an offer of ours. */
   adopt(): void {
     for (const transceiver of this.#connection.getTransceivers()) this.sourceOf(transceiver);
-    this.open();
+    if (this.#outgoing.sends) this.open();
   }
 
   /** Puts the source's track of now into its transceiver, where there is one. */
   fill(source: MediaSource): void {
     const transceiver = this.#transceivers.get(source);
-    if (transceiver === undefined) return;
+    if (transceiver === undefined || !this.#outgoing.sends) return;
     if (!transceiver.direction.startsWith('send')) {
       transceiver.direction = 'sendrecv';
       transceiver.sender.setStreams(this.#outgoing.streams[source]);

@@ -1,6 +1,6 @@
 import type { SignalInput } from '../../../../client/src/generated/graphql.ts';
-import { Mesh } from '../../../../client/src/links/mesh.ts';
-import type { MediaSource, Signal } from '../../../../client/src/links/types.ts';
+import type { MediaSource } from '../../../../client/src/links/types.ts';
+import { createSide, type Side, type SideKind } from './sides.ts';
 
 /**
  * Two ends of a link in one page, real peer connections, and between them a way for signals that keeps their
@@ -26,8 +26,8 @@ export interface PairOutcome {
 
 declare global {
   interface Window {
-    /** `sends`: which of the two have media at all. */
-    runPair: (seed: number, sends: [boolean, boolean]) => Promise<PairOutcome>;
+    /** The polite one, and the impolite one. */
+    runPair: (seed: number, kinds: [SideKind, SideKind]) => Promise<PairOutcome>;
   }
 }
 
@@ -43,29 +43,12 @@ function randomOf(seed: number): () => number {
 }
 
 /** Generation, and whose connection it is of. */
-function inWords({ offer, answer, candidates }: SignalInput): string {
+function inWords({ offer, answer, candidates, renegotiate }: SignalInput): string {
   const of = (sdp: string) => /^o=- (\d{4})/m.exec(sdp)?.[1];
   if (offer) return `offer ${offer.generation} of ${of(offer.sdp)}`;
   if (answer) return `answer ${answer.generation} of ${of(answer.sdp)}`;
+  if (renegotiate) return 'renegotiate';
   return `${candidates?.items.length} candidates ${candidates?.generation}`;
-}
-
-/** What the server makes of it. */
-function received(signal: SignalInput): Signal {
-  if (signal.offer) return { __typename: 'Offer', ...signal.offer };
-  if (signal.answer) return { __typename: 'Answer', ...signal.answer };
-  if (signal.renegotiate) return { __typename: 'Renegotiate', ...signal.renegotiate };
-  const { items, generation } = signal.candidates!;
-  return {
-    __typename: 'IceCandidates',
-    generation,
-    items: items.map(({ candidate, sdpMid, sdpMLineIndex, usernameFragment }) => ({
-      candidate,
-      sdpMid: sdpMid ?? null,
-      sdpMLineIndex: sdpMLineIndex ?? null,
-      usernameFragment: usernameFragment ?? null,
-    })),
-  };
 }
 
 /** A picture of one colour that never quite stands still, for a canvas that does not change gives no frames. */
@@ -104,7 +87,7 @@ const LIMIT = 20_000;
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-window.runPair = async (seed, sends) => {
+window.runPair = async (seed, kinds) => {
   const random = randomOf(seed);
   const began = performance.now();
   const trace: string[] = [];
@@ -118,7 +101,6 @@ window.runPair = async (seed, sends) => {
   const offersUnderWay: [number, number] = [0, 0];
   let glares = 0;
   let underWay = 0;
-  const meshes: Mesh[] = [];
   const last: [Promise<unknown>, Promise<unknown>] = [Promise.resolve(), Promise.resolve()];
 
   /** In the order of sending, each after a while of its own. */
@@ -137,65 +119,52 @@ window.runPair = async (seed, sends) => {
         underWay -= 1;
         if (signal.offer) offersUnderWay[from] -= 1;
         note(`${to} gets ${inWords(signal)}`);
-        meshes[to]!.receive(String(from), from + 1, received(signal));
+        sides[to].receive(signal);
       });
   }
 
-  for (const me of [0, 1] as const) {
-    const mesh = new Mesh({
-      configuration: {},
-      send: (_to, _joinSeq, signal) => deliver(me, signal),
-      reachable: () => true,
-      sends: sends[me],
-      createConnection: (configuration) => {
-        const connection = new RTCPeerConnection(configuration);
-        made[me].push(connection);
-        return connection;
+  const sideOf = (me: 0 | 1) =>
+    createSide(kinds[me], me === 0, {
+      send: (signal) => deliver(me, signal),
+      made: (connection) => made[me].push(connection),
+      failed: (error) => errors.push(`${me}: ${error}`),
+      heard: (text) => heard[me].push(text),
+      shown: (source, srcObject) => {
+        if (videos[me][source]?.srcObject === srcObject) return;
+        const look = { autoplay: true, muted: true, srcObject };
+        videos[me][source]?.remove();
+        videos[me][source] = Object.assign(document.createElement('video'), look);
+        document.body.append(videos[me][source]);
       },
     });
-    mesh.on('error', ({ error }) => errors.push(String(error)));
-    mesh.on('message', ({ data }) => heard[me].push(String(data)));
-    mesh.on('streams', ({ stream, screen }) => {
-      for (const [source, srcObject] of [
-        ['camera', stream],
-        ['screen', screen],
-      ] as const) {
-        if (srcObject === null || videos[me][source]?.srcObject === srcObject) continue;
-        const video = Object.assign(document.createElement('video'), {
-          autoplay: true,
-          muted: true,
-          srcObject,
-        });
-        document.body.append(video);
-        videos[me][source] = video;
-      }
-    });
-    meshes.push(mesh);
+  const sides: [Side, Side] = [sideOf(0), sideOf(1)];
+
+  function show(side: 0 | 1, source: MediaSource, colour: string): void {
+    if (kinds[side] === 'receives') return;
+    const track = picture(colour);
+    tracks.push(track);
+    sides[side].setTrack(source, track);
+    shows[side][source] = colour;
   }
-  const [one, other] = meshes as [Mesh, Mesh];
-  one.update(1, [{ userId: '1', joinSeq: 2 }]);
-  other.update(2, [{ userId: '0', joinSeq: 1 }]);
 
   // Chosen beforehand: what is drawn for the delays depends on how the machine gets on.
+  const pick = <Item>(items: readonly Item[]) => items[Math.floor(random() * items.length)] as Item;
   const choices = Array.from({ length: 6 }, () => ({
     restarts: random() < 0.4,
-    source: PICTURES[Math.floor(random() * 2)]!,
-    colours: [COLOURS[Math.floor(random() * 6)]!, COLOURS[Math.floor(random() * 6)]!] as const,
-    sides: ([[0], [1], [0, 1]] as const)[Math.floor(random() * 3)]!,
+    source: pick(PICTURES),
+    colours: [pick(COLOURS), pick(COLOURS)] as const,
+    sides: pick([[0], [1], [0, 1]] as const),
     wait: random() * 120,
   }));
-  for (const { restarts, source, colours, sides, wait } of choices) {
-    for (const side of sides) {
-      note(`${side} ${restarts ? 'restarts' : `shows its ${source}`}`);
-      if (restarts) meshes[side]!.restartIce();
-      else if (sends[side]) {
-        const track = picture(colours[side]);
-        tracks.push(track);
-        meshes[side]!.setTrack(source, track);
-        shows[side][source] = colours[side];
-      }
+  // Whoever shows a screen has shown a camera before: that is how a stranger tells them apart.
+  for (const side of [0, 1] as const) show(side, 'camera', pick(COLOURS));
+  for (const choice of choices) {
+    for (const side of choice.sides) {
+      note(`${side} ${choice.restarts ? 'restarts' : `shows its ${choice.source}`}`);
+      if (choice.restarts) sides[side].restartIce();
+      else show(side, choice.source, choice.colours[side]);
     }
-    await pause(wait);
+    await pause(choice.wait);
   }
 
   const seen = (side: 0 | 1) =>
@@ -218,8 +187,7 @@ window.runPair = async (seed, sends) => {
     await pause(60);
     quiet = isSettled() ? quiet + 1 : 0;
   }
-  one.send('from 0');
-  other.send('from 1');
+  for (const side of [0, 1] as const) sides[side].say(`from ${side}`);
   const enough = performance.now() + 5_000;
   while ((heard[0].length === 0 || heard[1].length === 0) && performance.now() < enough) await pause(20);
   const outcome: PairOutcome = {
@@ -232,8 +200,7 @@ window.runPair = async (seed, sends) => {
     glares,
     trace,
   };
-  one.close();
-  other.close();
+  for (const side of sides) side.close();
   for (const track of tracks) track.stop();
   for (const video of document.querySelectorAll('video')) video.remove();
   return outcome;
