@@ -12,8 +12,8 @@ const media = new LocalMedia();
 await media.open({ camera: true, microphone: true });
 
 function show(call) {
-  call.on('track', ({ stream }) => {
-    document.querySelector('video').srcObject = stream;
+  call.on('track', ({ source, stream }) => {
+    if (source !== 'screen') document.querySelector('video').srcObject = stream;
   });
   call.on('ended', ({ over }) => {
     document.title = `Ended: ${over.reason}`;

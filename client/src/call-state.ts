@@ -26,8 +26,11 @@ export interface CallState {
   readonly durationSeconds: number | null;
   /** Null while this page is in the call. */
   readonly over: CallOver | null;
-  /** The way to the server; media goes on without it. `degraded`: the server has lost its Redis. */
-  readonly signaling: 'connected' | 'reconnecting' | 'degraded';
+  /**
+   * The way to the server; media goes on without it. `degraded`: the server has lost its Redis. `closed`: it
+   * has refused this page, and the seat is lost when the grace ends unless the app connects again.
+   */
+  readonly signaling: 'connected' | 'reconnecting' | 'degraded' | 'closed';
   readonly me: ParticipantState;
   /** The others, everyone who was ever invited. */
   readonly participants: readonly ParticipantState[];

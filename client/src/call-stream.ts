@@ -67,6 +67,13 @@ export class CallStream {
     this.open();
   }
 
+  /** Opens it again after a pause, for what it was lost for may have passed. */
+  retry(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.open(), this.#pause);
+    this.#pause = Math.min(this.#pause * 2, PAUSE.longest);
+  }
+
   close(): void {
     clearTimeout(this.#timer);
     this.#end?.();
@@ -85,7 +92,6 @@ export class CallStream {
       // A cursor that the server can't read: from the join, then, and a snapshot says what is missing.
       if (error.code === 'BAD_USER_INPUT') this.#cursor = null;
     }
-    this.#timer = setTimeout(() => this.open(), this.#pause);
-    this.#pause = Math.min(this.#pause * 2, PAUSE.longest);
+    this.retry();
   }
 }

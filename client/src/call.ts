@@ -10,7 +10,7 @@ import {
 } from './call-state.ts';
 import { type CallEvent, CallStream, type Loss } from './call-stream.ts';
 import type { Connection } from './connection.ts';
-import { RejectionError } from './errors.ts';
+import { ConnectionError, RejectionError, RingdownError } from './errors.ts';
 import { Emitter } from './events.ts';
 import {
   CallEventsDocument,
@@ -37,7 +37,10 @@ export interface CallEvents {
   change: CallState;
   /** Once; `over` says why. */
   ended: CallState;
-  /** Media of another participant have come. */
+  /**
+   * Media of another participant have come: the streams of their microphone and camera, one for both, and of
+   * their screen once they share it. Silent, or without a picture, until they send: `change` tells.
+   */
   track: {
     readonly userId: string;
     readonly source: MediaSource;
@@ -95,7 +98,7 @@ export class Call extends Emitter<CallEvents> {
     super();
     const { connection, sessionId, media } = deps;
     const me = call.participants.find((participant) => participant.sessionId === sessionId);
-    if (me === undefined) throw new Error('This session has no seat in the call.');
+    if (me === undefined) throw new RingdownError('NOT_IN_CALL', 'The call was over before it was entered.');
     this.id = call.id;
     this.media = media;
     this.#deps = deps;
@@ -234,8 +237,10 @@ export class Call extends Emitter<CallEvents> {
     const { connection, media } = this.#deps;
     const mesh = this.#mesh;
     const iceServers = new IceServers(connection, this.id, this.#deps.iceServers, {
-      renewed: (servers) =>
-        mesh.setConfiguration({ ...this.#deps.rtcConfiguration, iceServers: [...servers] }),
+      renewed: (servers, late) => {
+        mesh.setConfiguration({ ...this.#deps.rtcConfiguration, iceServers: [...servers] });
+        if (late) mesh.restartIce('unconnected');
+      },
       failed: (error) => this.emit('error', error),
     });
     this.#undo.push(
@@ -250,7 +255,10 @@ export class Call extends Emitter<CallEvents> {
         this.#see(userId, { stream, screen });
         this.#change();
       }),
-      mesh.on('track', (event) => this.emit('track', event)),
+      mesh.on('track', (event) => {
+        // There is room for a screen from the start; that one comes is for them to say.
+        if (event.source !== 'screen') this.emit('track', event);
+      }),
       mesh.on('stats', (event) => {
         this.#see(event.userId, { stats: event.stats });
         this.#change();
@@ -262,6 +270,7 @@ export class Call extends Emitter<CallEvents> {
         this.#change();
         if (state !== 'connected') return;
         this.#stream.open();
+        this.#outbox.resume();
         mesh.checkIn();
       }),
     );
@@ -341,14 +350,21 @@ export class Call extends Emitter<CallEvents> {
         if (!this.#over) this.#stream.startAnew();
         return;
       } catch (error) {
-        if (!(error instanceof RejectionError)) this.emit('error', error as Error);
+        if (this.#over) return;
+        if (!isFinal(error)) {
+          this.emit('error', error as Error);
+          this.#stream.retry();
+          return;
+        }
       }
     }
     const call = await this.#deps.read().catch(() => null);
     if (this.#over) return;
     if (call) this.#call = withCall(this.#call, call);
     if (call?.status === 'ENDED') return this.#end(call);
-    this.#finish({ reason: why === 'STALE_SESSION' ? 'REPLACED' : 'DISCONNECTED', by: null });
+    const { leaveReason } = this.#mine();
+    const reason = why === 'STALE_SESSION' ? 'REPLACED' : (leaveReason ?? 'DISCONNECTED');
+    this.#finish({ reason, by: null });
   }
 
   #end({ endReason, endedBy }: CallPartsFragment): void {
@@ -384,13 +400,20 @@ export class Call extends Emitter<CallEvents> {
   }
 
   #change(): void {
+    const before = new Map(this.#state.participants.map(({ userId, screen }) => [userId, screen]));
     this.#state = this.#view(this.#state);
     this.emit('change', this.#state);
+    for (const { userId, screen } of this.#state.participants) {
+      const [track] = screen?.getVideoTracks() ?? [];
+      if (!screen || !track || before.get(userId) === screen) continue;
+      this.emit('track', { userId, source: 'screen', track, stream: screen });
+    }
   }
 
   #view(before: CallState | null): CallState {
-    const connected = this.#deps.connection.state === 'connected';
-    const signaling = connected ? (this.#degraded ? 'degraded' : 'connected') : 'reconnecting';
+    const { state } = this.#deps.connection;
+    const up = this.#degraded ? 'degraded' : 'connected';
+    const signaling = state === 'connected' ? up : state === 'closed' ? 'closed' : 'reconnecting';
     return viewOf(this.#call, this.#userId, this.#links, { over: this.#over, signaling }, before);
   }
 
@@ -419,4 +442,10 @@ function isOver(error: unknown): boolean {
   return (
     error instanceof RejectionError && ['CALL_ENDED', 'NOT_IN_CALL', 'STALE_SESSION'].includes(error.code)
   );
+}
+
+/** Nothing is gained by asking for the seat again. */
+function isFinal(error: unknown): boolean {
+  if (error instanceof RejectionError) return !['TIMEOUT', 'RATE_LIMITED'].includes(error.code);
+  return error instanceof ConnectionError && error.code !== 'NO_ANSWER';
 }

@@ -1,6 +1,6 @@
 import { Call } from './call.ts';
 import { Connection, type ConnectionState } from './connection.ts';
-import { ConnectionError, RejectionError } from './errors.ts';
+import { ConnectionError, RejectionError, RingdownError } from './errors.ts';
 import { Emitter } from './events.ts';
 import {
   ActiveCallsDocument,
@@ -32,6 +32,7 @@ export interface RingdownOptions {
 }
 
 export interface RingdownEvents extends IncomingEvents {
+  /** Whether there is a way to the server. */
   connection: ConnectionState;
   /** The calls that this page is in, after each change. */
   calls: readonly Call[];
@@ -52,6 +53,7 @@ export interface StartOptions {
 }
 
 export interface JoinOptions {
+  /** What this page sends; without it it only receives. */
   readonly media?: LocalMedia | null;
   /** Move the call here from another of the user's windows or devices that is in it. */
   readonly takeOver?: boolean;
@@ -62,8 +64,6 @@ const PAUSE = { first: 500, longest: 15_000 };
 
 /** One user's way to a Ringdown server: rings, and the calls that this page is in. */
 export class Ringdown extends Emitter<RingdownEvents> {
-  /** One lifetime of this page's memory; it holds the user's seats. A reload is a new session. */
-  readonly sessionId = uuid();
   readonly #connection: Connection;
   readonly #incoming: IncomingCalls;
   readonly #rtcConfiguration: RTCConfiguration;
@@ -71,8 +71,12 @@ export class Ringdown extends Emitter<RingdownEvents> {
   #endRings: (() => void) | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #pause = PAUSE.first;
-  /** Resolves with the first snapshot of rings. */
-  #ready = Promise.withResolvers<void>();
+  /** Settles with the first snapshot of rings. */
+  #ready = deferred();
+  /** What is under way, by what it is: whoever asks for it twice gets it once. */
+  readonly #entering = new Map<string, Promise<Call>>();
+  /** Calls whose seat this page has not given back: another session of its own may take it. */
+  readonly #dropped = new Set<string>();
 
   /** Throws a TypeError where `url` is none. Nothing is sent before `connect`, or another method. */
   constructor({ url, token, rtcConfiguration = {} }: RingdownOptions) {
@@ -82,14 +86,16 @@ export class Ringdown extends Emitter<RingdownEvents> {
     this.#connection.on('state', (state) => this.emit('connection', state));
     this.#connection.on('error', (error) => this.emit('error', error));
     this.#incoming = new IncomingCalls({
-      answer: (call, media) => this.#incoming.during(call.id, this.join(call.id, { media })),
-      decline: (call, busy) => this.#incoming.during(call.id, this.#decline(call, busy)),
+      answer: (call, media) => this.join(call.id, { media }),
+      decline: (call, busy) =>
+        this.#incoming.during((ring) => ring.id === call.id, this.#decline(call, busy)),
     });
     for (const name of ['incomingCall', 'ringStopped', 'incomingCalls'] as const) {
       this.#incoming.on(name, (event) => this.emit(name, event as never));
     }
   }
 
+  /** Whether there is a way to the server. */
   get connection(): ConnectionState {
     return this.#connection.state;
   }
@@ -115,36 +121,36 @@ export class Ringdown extends Emitter<RingdownEvents> {
   }
 
   /**
-   * Rings the callees; the user is in the call from the start. Where the same people are in a live call, this
-   * joins it. Rejects with a RejectionError: NOT_A_MEMBER, INVALID_CALLEE, NO_CALLEES, RATE_LIMITED …
+   * Rings the callees; the user is in the call from the start. Where the same people are in a live call, that
+   * is joined, or is this page's already. Rejects with a RejectionError: NOT_A_MEMBER, INVALID_CALLEE,
+   * NO_CALLEES, ALREADY_IN_CALL (in another window), RATE_LIMITED …
    */
-  async start({
-    conversationId,
-    calleeIds,
-    type = 'VIDEO',
-    media,
-    ringTimeoutSeconds,
-  }: StartOptions): Promise<Call> {
-    const input = {
-      conversationId,
-      calleeIds: [...calleeIds],
-      type,
-      sessionId: this.sessionId,
-      // So that a repeat after a lost answer starts no second call.
-      idempotencyKey: uuid(),
-      ...(ringTimeoutSeconds !== undefined && { ringTimeoutSeconds }),
-    };
-    const { initiateCall } = await this.#connection.request(InitiateCallDocument, { input });
-    if (initiateCall.__typename === 'Rejection') throw new RejectionError(initiateCall);
-    return this.#enter(initiateCall.call, media ?? null);
+  start(options: StartOptions): Promise<Call> {
+    const { conversationId, calleeIds } = options;
+    const known = this.#calls.find(({ state: { conversationId: room, me, participants } }) => {
+      const here = new Set([me, ...participants].map(({ userId }) => userId));
+      const asked = new Set([me.userId, ...calleeIds]);
+      return room === conversationId && here.size === asked.size && [...asked].every((id) => here.has(id));
+    });
+    if (known) return Promise.resolve(known);
+    const key = JSON.stringify([conversationId, [...calleeIds].sort()]);
+    // Two who call each other at once are in one call: the other one's ring is answered by that.
+    const isTheirs = (ring: IncomingCall) =>
+      ring.conversationId === conversationId && calleeIds.includes(ring.callerId);
+    return this.#once(key, () => this.#incoming.during(isTheirs, this.#start(options)));
   }
 
   /**
    * Takes the user's seat in a call: one that rings, or goes on. Rejects with a RejectionError:
    * ALREADY_IN_CALL (then `takeOver` moves it here), CALL_NOT_FOUND, CALL_EXPIRED, CALL_ENDED, CALL_FULL …
    */
-  async join(callId: string, { media = null, takeOver = false }: JoinOptions = {}): Promise<Call> {
-    return this.#enter(await this.#join(callId, takeOver), media);
+  join(callId: string, { media = null, takeOver = false }: JoinOptions = {}): Promise<Call> {
+    const known = this.#calls.find(({ id }) => id === callId);
+    if (known) return Promise.resolve(known);
+    return this.#once(callId, () => {
+      const joined = this.#join(callId, media, takeOver || this.#dropped.has(callId));
+      return this.#incoming.during((ring) => ring.id === callId, joined);
+    });
   }
 
   /** Live calls in which the user has a seat, on whatever device: `join` with `takeOver` moves one here. */
@@ -165,14 +171,18 @@ export class Ringdown extends Emitter<RingdownEvents> {
     clearTimeout(this.#timer);
     this.#endRings?.();
     this.#endRings = null;
-    for (const call of this.#calls) call.drop();
-    this.#connection.close();
+    for (const call of this.#calls) {
+      this.#dropped.add(call.id);
+      call.drop();
+    }
     this.#fail(new ConnectionError('CLOSED', 'The connection was closed by this page.'));
+    this.#connection.close();
   }
 
   #listen(): void {
     if (this.#endRings !== null) return;
     clearTimeout(this.#timer);
+    this.#connection.open();
     this.#endRings = this.#connection.subscribe(IncomingCallsDocument, () => ({}), {
       next: ({ incomingCalls }) => {
         this.#pause = PAUSE.first;
@@ -189,42 +199,97 @@ export class Ringdown extends Emitter<RingdownEvents> {
     });
   }
 
-  /** `connect` is rejected; calling it again is a new beginning. */
+  /** `connect` is rejected, and nothing rings any more; calling it again is a new beginning. */
   #fail(error: ConnectionError): void {
     const { promise, reject } = this.#ready;
-    this.#ready = Promise.withResolvers();
+    this.#ready = deferred();
     // Nobody may have called it.
     promise.catch(() => {});
     reject(error);
+    this.#incoming.clear();
   }
 
-  async #join(callId: string, takeOver: boolean): Promise<CallPartsFragment> {
-    const input = { callId, sessionId: this.sessionId, takeOver };
+  #once(key: string, enter: () => Promise<Call>): Promise<Call> {
+    const known = this.#entering.get(key);
+    if (known) return known;
+    const entering = enter().finally(() => this.#entering.delete(key));
+    this.#entering.set(key, entering);
+    return entering;
+  }
+
+  async #start({
+    conversationId,
+    calleeIds,
+    type = 'VIDEO',
+    media = null,
+    ringTimeoutSeconds,
+  }: StartOptions): Promise<Call> {
+    this.#requireWebRtc();
+    const sessionId = uuid();
+    const input = {
+      conversationId,
+      calleeIds: [...calleeIds],
+      type,
+      sessionId,
+      // So that a repeat after a lost answer starts no second call.
+      idempotencyKey: uuid(),
+      ...(ringTimeoutSeconds !== undefined && { ringTimeoutSeconds }),
+    };
+    const { initiateCall } = await this.#connection.request(InitiateCallDocument, { input });
+    if (initiateCall.__typename === 'Rejection') throw new RejectionError(initiateCall);
+    return this.#enter(initiateCall.call, sessionId, media);
+  }
+
+  async #join(callId: string, media: LocalMedia | null, takeOver: boolean): Promise<Call> {
+    this.#requireWebRtc();
+    const sessionId = uuid();
+    return this.#enter(await this.#takeSeat(callId, sessionId, takeOver), sessionId, media);
+  }
+
+  async #takeSeat(callId: string, sessionId: string, takeOver: boolean): Promise<CallPartsFragment> {
+    const input = { callId, sessionId, takeOver };
     const { joinCall } = await this.#connection.request(JoinCallDocument, { input });
     if (joinCall.__typename === 'Rejection') throw new RejectionError(joinCall);
     return joinCall.call;
   }
 
-  async #enter(call: CallPartsFragment, media: LocalMedia | null): Promise<Call> {
+  /**
+   * `sessionId` is the entry's own: what a session has sent counts as long as the call lasts, so whoever comes
+   * back into it begins another.
+   */
+  async #enter(call: CallPartsFragment, sessionId: string, media: LocalMedia | null): Promise<Call> {
     this.#incoming.forget(call.id);
+    this.#dropped.add(call.id);
     const iceServers = await fetchIceServers(this.#connection, call.id).catch((error: Error) => {
+      // A page that has no connection any more is in no call either.
+      if (error instanceof ConnectionError && error.code !== 'NO_ANSWER') throw error;
       this.emit('error', error);
       return null;
     });
-    const known = this.#calls.find(({ id }) => id === call.id);
-    if (known) return known;
+    this.#dropped.delete(call.id);
     const entered = new Call(call, {
       connection: this.#connection,
-      sessionId: this.sessionId,
+      sessionId,
       rtcConfiguration: this.#rtcConfiguration,
       iceServers,
       media,
-      rejoin: () => this.#join(call.id, false),
+      rejoin: () => this.#takeSeat(call.id, sessionId, false),
       read: () => this.getCall(call.id),
     });
+    if (entered.state.over) return entered;
     entered.on('ended', () => this.#set(this.#calls.filter((other) => other !== entered)));
     this.#set([...this.#calls, entered]);
     return entered;
+  }
+
+  /** Before a seat is taken that nothing could be done with. */
+  #requireWebRtc(): void {
+    try {
+      new RTCPeerConnection(this.#rtcConfiguration).close();
+    } catch (cause) {
+      const why = 'This browser makes no peer connection, or not with this `rtcConfiguration`.';
+      throw new RingdownError('UNSUPPORTED', why, { cause });
+    }
   }
 
   async #decline(call: IncomingCall, busy: boolean): Promise<void> {
@@ -240,4 +305,19 @@ export class Ringdown extends Emitter<RingdownEvents> {
     this.#calls = calls;
     this.emit('calls', calls);
   }
+}
+
+interface Deferred {
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** `Promise.withResolvers`, for browsers of before 2024. */
+function deferred(): Deferred {
+  let settle!: Omit<Deferred, 'promise'>;
+  const promise = new Promise<void>((resolve, reject) => {
+    settle = { resolve, reject };
+  });
+  return { promise, ...settle };
 }

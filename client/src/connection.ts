@@ -9,7 +9,7 @@ import type { TypedDocumentString } from './generated/graphql.ts';
  * repeated without harm, so that is what makes a lost answer harmless.
  */
 
-/** `closed`: not opened, or closed for good; `connect()` opens it again. */
+/** `idle`: nothing was asked for yet. `closed`: by the page or for good; `connect()` opens it again. */
 export type ConnectionState = 'idle' | 'connecting' | 'connected' | 'reconnecting' | 'closed';
 
 export interface ConnectionOptions {
@@ -40,6 +40,8 @@ const TIMES = {
   longestPause: 10_000,
   /** From the first byte of a handshake to the acknowledgement. */
   handshake: 10_000,
+  /** For a token: on a network that is going away a request for one may hang for minutes. */
+  token: 10_000,
   /** With `pong`, a half-open socket is found in less than the grace. */
   ping: 8_000,
   pong: 4_000,
@@ -54,6 +56,8 @@ export class Connection extends Emitter<ConnectionEvents> {
   /** Counts clients: what an earlier one still says is no news. */
   #turn = 0;
   #state: ConnectionState = 'idle';
+  /** Why nothing is sent until `open`; null where it is open, or opens by itself. */
+  #closed: ConnectionError | null = null;
   /** Ends a pause before its time: the network is back, or the connection is closed. */
   #hurry: (() => void) | null = null;
   /** What waits for an answer or for events, and is told when the connection is closed. */
@@ -71,10 +75,10 @@ export class Connection extends Emitter<ConnectionEvents> {
     return this.#state;
   }
 
-  /** Opens the socket and keeps it open. */
-  open(): Client {
+  /** Opens the socket and keeps it open; the first request does that too, but not after the end. */
+  open(): void {
+    this.#closed = null;
     this.#client ??= this.#createClient();
-    return this.#client;
   }
 
   /**
@@ -122,6 +126,15 @@ export class Connection extends Emitter<ConnectionEvents> {
 
   #subscribe<Data>(query: string, variables: () => object, sink: Sink<Data>): () => void {
     let over = false;
+    if (this.#closed) {
+      const why = this.#closed;
+      queueMicrotask(() => {
+        if (!over) sink.over(why);
+      });
+      return () => {
+        over = true;
+      };
+    }
     const end = (error: Error | null) => {
       if (over) return;
       over = true;
@@ -136,7 +149,8 @@ export class Connection extends Emitter<ConnectionEvents> {
         return variables() as Record<string, unknown>;
       },
     };
-    const stop = this.open().subscribe<Data>(payload, {
+    this.#client ??= this.#createClient();
+    const stop = this.#client.subscribe<Data>(payload, {
       next: ({ data, errors }) => {
         if (over) return;
         if (errors && errors.length > 0) end(errorOf(errors));
@@ -167,6 +181,9 @@ export class Connection extends Emitter<ConnectionEvents> {
         return this.#url;
       },
       connectionParams: () => ({ authorization: `Bearer ${token}` }),
+      webSocketImpl: socketClass((cause) => {
+        if (turn === this.#turn) this.#shut(refused({ reason: String(cause) }));
+      }),
       lazy: false,
       retryAttempts: Number.POSITIVE_INFINITY,
       // Codes that mean 'do not come back' never get as far as this.
@@ -204,7 +221,7 @@ export class Connection extends Emitter<ConnectionEvents> {
       // Closed meanwhile: nobody waits for this socket any more, so none is opened.
       if (turn !== this.#turn) await new Promise(() => {});
       try {
-        return await this.#askToken();
+        return await inTime(this.#askToken(), TIMES.token);
       } catch (cause) {
         this.emit('error', cause instanceof Error ? cause : new Error(String(cause)));
         await this.#pause(tries);
@@ -237,10 +254,12 @@ export class Connection extends Emitter<ConnectionEvents> {
     this.#turn += 1;
     this.#unlisten?.();
     this.#hurry?.();
+    this.#closed = error;
     this.#state = 'closed';
+    // Before anyone hears of it: who opens it again in answer begins anew.
+    for (const end of [...this.#open]) end(error);
     this.emit('state', 'closed');
     if (error.code === 'REFUSED') this.emit('error', error);
-    for (const end of [...this.#open]) end(error);
     // A socket that is still being opened is closed as soon as it is open; nobody waits for that.
     Promise.resolve(client.dispose()).catch(() => {});
   }
@@ -263,10 +282,42 @@ export class Connection extends Emitter<ConnectionEvents> {
 const NO_ANSWER = () =>
   new ConnectionError('NO_ANSWER', 'The server did not answer in time. The same request can be repeated.');
 
+/** Rejects where there is no answer in time. */
+async function inTime<Answer>(answer: Answer | Promise<Answer>, limit: number): Promise<Answer> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const error = () => new Error(`The token callback gave no token within ${limit / 1_000} s.`);
+    timer = setTimeout(() => reject(error()), limit);
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * The browser's WebSocket. Its constructor throws where the page may not open one, as from https to ws
+ * (mixed content): graphql-ws would wait for ever.
+ */
+function socketClass(failed: (cause: unknown) => void): typeof WebSocket {
+  return new Proxy(WebSocket, {
+    construct(target, [url, protocols]: [string, string]) {
+      try {
+        return new target(url, protocols);
+      } catch (cause) {
+        failed(cause);
+        return { readyState: target.CLOSED, close() {}, send() {} };
+      }
+    },
+  });
+}
+
 /** `https://host`, `https://host/graphql`, `wss://…` alike; a path alone counts from the page. */
 function socketUrl(given: string): string {
   const url = new URL(given, typeof location === 'undefined' ? undefined : location.href);
   url.protocol = url.protocol.replace(/^http/, 'ws');
+  if (!/^wss?:$/.test(url.protocol)) throw new TypeError(`No address of a server: ${given}`);
   if (url.pathname === '/') url.pathname = '/graphql';
   url.hash = '';
   return url.href;

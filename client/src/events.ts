@@ -2,6 +2,7 @@
 
 type Listener<Event> = (event: Event) => void;
 
+/** What everything in the SDK that has events can do: `on`, and nothing else from outside. */
 export class Emitter<Events extends object> {
   readonly #listeners = new Map<keyof Events, Set<Listener<never>>>();
 

@@ -26,17 +26,37 @@ export async function fetchIceServers(connection: Connection, callId: string): P
   if (iceServers.__typename === 'Rejection') throw new RejectionError(iceServers);
   const refreshMs = Date.parse(iceServers.refreshAt) - Date.now();
   return {
-    servers: iceServers.servers.map(({ urls, username, credential }) => ({
-      urls,
-      ...(username !== null && { username }),
-      ...(credential !== null && { credential }),
-    })),
+    servers: usable(
+      iceServers.servers.map(({ urls, username, credential }) => ({
+        urls,
+        ...(username !== null && { username }),
+        ...(credential !== null && { credential }),
+      })),
+    ),
     refreshMs: Math.min(Math.max(refreshMs, TIMES.soonest), TIMES.latest),
   };
 }
 
+/** Without those that this browser refuses, such as `stuns:` in Firefox: one of them would spoil all. */
+function usable(servers: RTCIceServer[]): RTCIceServer[] {
+  const isUsable = (iceServers: RTCIceServer[]) => {
+    try {
+      new RTCPeerConnection({ iceServers }).close();
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  if (isUsable(servers)) return servers;
+  return servers.flatMap(({ urls, ...rest }) => {
+    const taken = [urls].flat().filter((url) => isUsable([{ urls: [url], ...rest }]));
+    return taken.length > 0 ? [{ urls: taken, ...rest }] : [];
+  });
+}
+
 export interface IceServersOptions {
-  readonly renewed: (servers: readonly RTCIceServer[]) => void;
+  /** `late`: they could not be had when the call began. */
+  readonly renewed: (servers: readonly RTCIceServer[], late: boolean) => void;
   readonly failed: (error: Error) => void;
 }
 
@@ -46,6 +66,7 @@ export class IceServers {
   readonly #fetch: () => Promise<FetchedIceServers>;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
+  #late: boolean;
 
   /** `first`: what was fetched already; null where that failed. */
   constructor(
@@ -56,6 +77,7 @@ export class IceServers {
   ) {
     this.#options = options;
     this.#fetch = () => fetchIceServers(connection, callId);
+    this.#late = first === null;
     this.#schedule(first?.refreshMs ?? TIMES.retry);
   }
 
@@ -73,7 +95,8 @@ export class IceServers {
     try {
       const { servers, refreshMs } = await this.#fetch();
       if (this.#closed) return;
-      this.#options.renewed(servers);
+      this.#options.renewed(servers, this.#late);
+      this.#late = false;
       delay = refreshMs;
     } catch (error) {
       if (this.#closed) return;

@@ -28,10 +28,12 @@ export class IncomingCall {
     return this.info.id;
   }
 
+  /** Who started it. */
   get callerId(): string {
     return this.info.callerId;
   }
 
+  /** In which conversation. */
   get conversationId(): string {
     return this.info.conversationId;
   }
@@ -56,22 +58,30 @@ export class IncomingCall {
 }
 
 export interface IncomingEvents {
+  /** One began to ring. */
   incomingCall: IncomingCall;
+  /** One stopped by itself: not for being answered or declined from this page. */
   ringStopped: {
     readonly call: IncomingCall;
-    /** Null: it stopped while the connection was lost, and nobody can say why any more. */
+    /** Null: it stopped while there was no connection, and nobody can say why any more. */
     readonly reason: RingStopReason | null;
   };
+  /** All that ring, after each change. */
   incomingCalls: readonly IncomingCall[];
 }
 
 type Event = IncomingCallsSubscription['incomingCalls'];
 
+/** Milliseconds past a ring's deadline, until which the server would have said so. */
+const LATE = 5_000;
+
 export class IncomingCalls extends Emitter<IncomingEvents> {
   readonly #actions: Actions;
   #ringing: readonly IncomingCall[] = [];
   /** Being answered or declined from here: the stop of the ring is no news to this page. */
-  readonly #silent = new Set<string>();
+  readonly #silent = new Set<(call: IncomingCall) => boolean>();
+  /** For a ring whose end nobody tells: the connection may be lost for longer than it rings. */
+  readonly #deadlines = new Map<string, ReturnType<typeof setTimeout>>();
 
   constructor(actions: Actions) {
     super();
@@ -86,10 +96,10 @@ export class IncomingCalls extends Emitter<IncomingEvents> {
   receive(event: Event): void {
     switch (event.__typename) {
       case 'IncomingSnapshot':
-        this.#replace(event.calls);
+        this.#replace(event.calls, event.at);
         break;
       case 'CallRinging':
-        this.#ring(event.call);
+        this.#ring(event.call, event.at);
         break;
       case 'RingStopped':
         this.#stop(event.call.id, event.reason);
@@ -97,13 +107,13 @@ export class IncomingCalls extends Emitter<IncomingEvents> {
     }
   }
 
-  /** The ring is answered or declined from here as long as `work` takes. */
-  async during<Result>(callId: string, work: Promise<Result>): Promise<Result> {
-    this.#silent.add(callId);
+  /** As long as `work` takes, rings like these are answered or declined from here. */
+  async during<Result>(like: (call: IncomingCall) => boolean, work: Promise<Result>): Promise<Result> {
+    this.#silent.add(like);
     try {
       return await work;
     } finally {
-      this.#silent.delete(callId);
+      this.#silent.delete(like);
     }
   }
 
@@ -113,15 +123,27 @@ export class IncomingCalls extends Emitter<IncomingEvents> {
     this.#set(this.#ringing.filter(({ id }) => id !== callId));
   }
 
-  #replace(calls: readonly CallPartsFragment[]): void {
-    const now = new Set(calls.map(({ id }) => id));
-    for (const { id } of this.#ringing) if (!now.has(id)) this.#stop(id, null);
-    for (const call of calls) this.#ring(call);
+  /** There is no connection any more that would tell of their end. */
+  clear(): void {
+    for (const { id } of this.#ringing) this.#stop(id, null);
   }
 
-  #ring(info: CallPartsFragment): void {
+  #replace(calls: readonly CallPartsFragment[], at: string): void {
+    const now = new Set(calls.map(({ id }) => id));
+    for (const { id } of this.#ringing) if (!now.has(id)) this.#stop(id, null);
+    for (const call of calls) this.#ring(call, at);
+  }
+
+  #ring(info: CallPartsFragment, at: string): void {
     if (this.#ringing.some(({ id }) => id === info.id)) return;
     const call = new IncomingCall(info, this.#actions);
+    const deadlines = info.participants.map(({ ringDeadline }) => Date.parse(ringDeadline ?? at));
+    // By the server's clock: this page's may be wrong.
+    const lasts = Math.max(...deadlines) - Date.parse(at) + LATE;
+    this.#deadlines.set(
+      info.id,
+      setTimeout(() => this.#stop(info.id, null), lasts),
+    );
     this.#set([...this.#ringing, call]);
     this.emit('incomingCall', call);
   }
@@ -130,10 +152,16 @@ export class IncomingCalls extends Emitter<IncomingEvents> {
     const call = this.#ringing.find(({ id }) => id === callId);
     if (call === undefined) return;
     this.#set(this.#ringing.filter((other) => other !== call));
-    if (!this.#silent.has(callId)) this.emit('ringStopped', { call, reason });
+    const isSilent = [...this.#silent].some((like) => like(call));
+    if (!isSilent) this.emit('ringStopped', { call, reason });
   }
 
   #set(ringing: readonly IncomingCall[]): void {
+    for (const { id } of this.#ringing) {
+      if (ringing.some((other) => other.id === id)) continue;
+      clearTimeout(this.#deadlines.get(id));
+      this.#deadlines.delete(id);
+    }
     this.#ringing = ringing;
     this.emit('incomingCalls', ringing);
   }

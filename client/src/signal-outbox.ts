@@ -1,4 +1,4 @@
-import { RequestError } from './errors.ts';
+import { ConnectionError, RequestError } from './errors.ts';
 import type { RejectionCode, SendSignalInput, SendSignalMutation, SignalInput } from './generated/graphql.ts';
 
 /** The signals that this page sends in a call: numbered, several under way at a time, none given up. */
@@ -48,6 +48,11 @@ export class SignalOutbox {
     else this.#waiting.push(input);
   }
 
+  /** There is a connection again: what the end of the last one kept goes now. */
+  resume(): void {
+    if (this.#timer === null) this.#sendAll();
+  }
+
   close(): void {
     this.#closed = true;
     this.#waiting = [];
@@ -65,20 +70,31 @@ export class SignalOutbox {
       }
     } catch (error) {
       if (this.#closed) return;
-      // The server's own fault may pass; a connection that is closed for good will not carry it.
-      if (error instanceof RequestError && error.code === 'INTERNAL_SERVER_ERROR') this.#later(input, null);
-      else this.#options.failed(error as Error);
+      // Until the app connects again.
+      if (error instanceof ConnectionError) this.#keep(input);
+      // The server's own fault may pass.
+      else if (error instanceof RequestError && error.code === 'INTERNAL_SERVER_ERROR') {
+        this.#later(input, null);
+      } else this.#options.failed(error as Error);
     }
   }
 
-  #later(input: SendSignalInput, retryAfterMs: number | null): void {
+  #keep(input: SendSignalInput): void {
     this.#waiting.push(input);
     this.#waiting.sort((one, other) => one.clientSeq - other.clientSeq);
+  }
+
+  #sendAll(): void {
+    for (const waiting of this.#waiting.splice(0)) void this.#send(waiting);
+  }
+
+  #later(input: SendSignalInput, retryAfterMs: number | null): void {
+    this.#keep(input);
     if (this.#timer !== null) return;
     this.#timer = setTimeout(
       () => {
         this.#timer = null;
-        for (const waiting of this.#waiting.splice(0)) void this.#send(waiting);
+        this.#sendAll();
       },
       Math.max(this.#pause, retryAfterMs ?? 0),
     );

@@ -101,9 +101,11 @@ export class Mesh extends Emitter<MeshEvents> {
     for (const link of this.#links.values()) link.setConfiguration(configuration);
   }
 
-  /** Signals may be missing: every link is negotiated afresh. */
-  restartIce(): void {
-    for (const link of this.#links.values()) link.restartIce();
+  /** Signals may be missing: every link is negotiated afresh. Or there are new servers: those that need them. */
+  restartIce(which: 'all' | 'unconnected' = 'all'): void {
+    for (const link of this.#links.values()) {
+      if (which === 'all' || link.state !== 'connected') link.restartIce();
+    }
   }
 
   /** `reachable` may have changed. */

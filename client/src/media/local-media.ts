@@ -23,11 +23,13 @@ export interface LocalMediaState {
 }
 
 export interface LocalMediaEvents {
+  /** After any change, with the state of then. */
   change: LocalMediaState;
   /** What a source gives from now on; null: nothing. */
   track: { readonly source: MediaSource; readonly track: MediaStreamTrack | null };
   /** One was plugged in or out. */
   devices: MediaDevicesList;
+  /** A source could not be had; the state has it too. */
   error: MediaError;
 }
 
@@ -48,9 +50,11 @@ interface Slot {
   wanted: MediaTrackConstraints;
   deviceId: string | null;
   error: MediaError | null;
+  /** Grows when the source is turned off or given by the app: what was asked for before is not wanted then. */
+  turn: number;
 }
 
-const EMPTY = (): Slot => ({ track: null, own: true, wanted: {}, deviceId: null, error: null });
+const EMPTY = (): Slot => ({ track: null, own: true, wanted: {}, deviceId: null, error: null, turn: 0 });
 
 export class LocalMedia extends Emitter<LocalMediaEvents> {
   /** Camera and microphone, for a preview; always the same object. */
@@ -72,6 +76,7 @@ export class LocalMedia extends Emitter<LocalMediaEvents> {
     navigator.mediaDevices?.addEventListener('devicechange', this.#onDevices);
   }
 
+  /** What is sent now: a new object after each change. */
   get state(): LocalMediaState {
     return this.#state;
   }
@@ -93,22 +98,32 @@ export class LocalMedia extends Emitter<LocalMediaEvents> {
     return this.#state;
   }
 
-  /** Silence, with the microphone kept (`track.enabled`). Unmuting opens one where there is none. */
+  /**
+   * Silence, at once, with the microphone kept (`track.enabled`). Unmuting opens one where there is none, and
+   * resolves then.
+   */
   async setMuted(muted: boolean): Promise<void> {
+    this.#muted = muted;
+    const { track } = this.#slots.microphone;
+    if (track) track.enabled = !muted;
+    this.#change();
+    if (muted || track) return;
     await this.#enqueue(async () => {
-      this.#muted = muted;
-      const { track } = this.#slots.microphone;
-      if (track) track.enabled = !muted;
-      this.#change();
-      if (!muted && track === null) await this.#acquire(['microphone']);
+      if (!this.#muted && this.#slots.microphone.track === null) await this.#reopen('microphone');
     });
   }
 
-  /** Off stops the camera, so that its lamp goes out. */
+  /** Off stops the camera at once, so that its lamp goes out, also where the user is still being asked. */
   async setCamera(on: boolean): Promise<void> {
+    const { camera } = this.#slots;
+    if (!on) {
+      camera.turn += 1;
+      this.#put('camera', null);
+      return;
+    }
+    const { turn } = camera;
     await this.#enqueue(async () => {
-      if (!on) this.#put('camera', null);
-      else if (this.#slots.camera.track === null) await this.#acquire(['camera']);
+      if (camera.turn === turn && camera.track === null) await this.#reopen('camera');
     });
   }
 
@@ -129,32 +144,31 @@ export class LocalMedia extends Emitter<LocalMediaEvents> {
     });
   }
 
-  /** Asks the user for a screen, window or tab. False where they chose none. */
-  startScreen(): Promise<boolean> {
-    // At once, not in the queue: it has to come from the user's own click.
-    const asked = this.#askScreen();
-    return this.#enqueue(async () => {
-      try {
-        const track = await asked;
-        if (track === null) return false;
-        this.#put('screen', track, true);
-        return this.#slots.screen.track === track;
-      } catch (cause) {
-        this.#fail('screen', cause);
-        return false;
-      }
-    });
+  /** Asks the user for a screen, window or tab; to be called from their click. False where they chose none. */
+  async startScreen(): Promise<boolean> {
+    try {
+      const track = await this.#askScreen();
+      if (track === null) return false;
+      this.#put('screen', track, true);
+      return this.#slots.screen.track === track;
+    } catch (cause) {
+      this.#fail('screen', cause);
+      return false;
+    }
   }
 
+  /** The others see that it has ended. */
   stopScreen(): void {
     this.#put('screen', null);
   }
 
   /** The app's own track, such as a canvas, or a camera with its background blurred. It is not stopped here. */
   setTrack(source: MediaSource, track: MediaStreamTrack | null): void {
+    this.#slots[source].turn += 1;
     this.#put(source, track, false);
   }
 
+  /** The devices of this machine now. */
   devices(): Promise<MediaDevicesList> {
     return listDevices();
   }
@@ -168,11 +182,13 @@ export class LocalMedia extends Emitter<LocalMediaEvents> {
 
   async #acquire(devices: readonly Device[]): Promise<void> {
     if (devices.length === 0 || this.#closed) return;
+    const turns = devices.map((device) => this.#slots[device].turn);
     try {
       const stream = await this.#ask(devices);
-      for (const device of devices) {
+      for (const [index, device] of devices.entries()) {
         const [track] = device === 'camera' ? stream.getVideoTracks() : stream.getAudioTracks();
-        this.#put(device, track ?? null, true);
+        if (this.#slots[device].turn === turns[index]) this.#put(device, track ?? null, true);
+        else track?.stop();
       }
     } catch (cause) {
       const [device, ...others] = devices;
@@ -180,6 +196,16 @@ export class LocalMedia extends Emitter<LocalMediaEvents> {
       if (others.length > 0) for (const each of devices) await this.#acquire([each]);
       else this.#fail(device!, cause);
     }
+  }
+
+  /** The device that was chosen, or where it is not there any more another one. */
+  async #reopen(device: Device): Promise<void> {
+    const slot = this.#slots[device];
+    await this.#acquire([device]);
+    if (slot.error?.reason !== 'missing' || slot.wanted.deviceId === undefined) return;
+    slot.wanted = { ...slot.wanted };
+    delete slot.wanted.deviceId;
+    await this.#acquire([device]);
   }
 
   async #ask(devices: readonly Device[]): Promise<MediaStream> {
@@ -233,14 +259,11 @@ export class LocalMedia extends Emitter<LocalMediaEvents> {
   #ended(source: MediaSource, track: MediaStreamTrack): void {
     const slot = this.#slots[source];
     if (slot.track !== track) return;
+    const { own, turn } = slot;
     this.#put(source, null);
-    if (source === 'screen' || !slot.own) return;
+    if (source === 'screen' || !own) return;
     void this.#enqueue(async () => {
-      if (slot.track !== null) return;
-      // Another one may be there.
-      slot.wanted = { ...slot.wanted };
-      delete slot.wanted.deviceId;
-      await this.#acquire([source]);
+      if (slot.track === null && slot.turn === turn) await this.#reopen(source);
     });
   }
 

@@ -27,7 +27,9 @@ const ADVICE: Readonly<Record<MediaErrorReason, string>> = {
 /** Why there is nothing from a source (W3C Media Capture and Streams, section 10.2, `getUserMedia`). */
 export class MediaError extends Error {
   override readonly name = 'MediaError';
+  /** Of which there is nothing. */
   readonly source: MediaSource;
+  /** What to switch on. */
   readonly reason: MediaErrorReason;
 
   constructor(source: MediaSource, reason: MediaErrorReason, options?: ErrorOptions) {

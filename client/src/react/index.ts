@@ -12,8 +12,8 @@ import type {
 } from '../index.ts';
 
 /**
- * Hooks for React 18 and later. Each takes the object that it watches, so there is no provider; null is taken
- * too, for what is not there yet.
+ * Hooks for React 18 and later. Each takes the object that it watches, so there is no provider. Where it may not
+ * be there yet, null is taken too.
  */
 
 const never = () => () => {};

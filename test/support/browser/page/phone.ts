@@ -57,11 +57,10 @@ export class Phone {
   readonly errors: string[] = [];
   readonly messages: { readonly from: string; readonly data: string }[] = [];
   call: Call | null = null;
-  /** Peer connections that were made so far. */
-  connections = 0;
   /** Milliseconds from the answer to the first frame of each other one. */
   readonly firstFrames: Record<string, number> = {};
   #answeredAt = 0;
+  readonly #connections: RTCPeerConnection[] = [];
   readonly #videos = new Map<string, HTMLVideoElement>();
 
   constructor({ url, colour, rtcConfiguration = {} }: PhoneOptions) {
@@ -71,14 +70,20 @@ export class Phone {
     this.media?.on('error', ({ source, reason }) => this.events.push(`${source} ${reason}`));
     window.RTCPeerConnection = new Proxy(RTCPeerConnection, {
       construct: (target, args) => {
-        this.connections += 1;
-        return new target(...(args as [RTCConfiguration]));
+        const connection = new target(...(args as [RTCConfiguration]));
+        this.#connections.push(connection);
+        return connection;
       },
     });
     this.ringdown.on('error', (error) => this.errors.push(String(error)));
     this.ringdown.on('connection', (state) => this.events.push(`connection ${state}`));
     this.ringdown.on('incomingCall', ({ callerId }) => this.events.push(`ring ${callerId}`));
     this.ringdown.on('ringStopped', ({ reason }) => this.events.push(`ring stopped ${reason}`));
+  }
+
+  /** Peer connections that negotiated so far: the others only showed that the browser can. */
+  get connections(): number {
+    return this.#connections.filter(({ localDescription }) => localDescription !== null).length;
   }
 
   async start(conversationId: string, calleeIds: string[]): Promise<string> {
