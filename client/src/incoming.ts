@@ -135,15 +135,17 @@ export class IncomingCalls extends Emitter<IncomingEvents> {
   }
 
   #ring(info: CallPartsFragment, at: string): void {
-    if (this.#ringing.some(({ id }) => id === info.id)) return;
-    const call = new IncomingCall(info, this.#actions);
     const deadlines = info.participants.map(({ ringDeadline }) => Date.parse(ringDeadline ?? at));
     // By the server's clock: this page's may be wrong.
     const lasts = Math.max(...deadlines) - Date.parse(at) + LATE;
+    clearTimeout(this.#deadlines.get(info.id));
     this.#deadlines.set(
       info.id,
       setTimeout(() => this.#stop(info.id, null), lasts),
     );
+    // Known, and rung anew perhaps, while there was no connection: then only its end is another.
+    if (this.#ringing.some(({ id }) => id === info.id)) return;
+    const call = new IncomingCall(info, this.#actions);
     this.#set([...this.#ringing, call]);
     this.emit('incomingCall', call);
   }

@@ -74,6 +74,44 @@ describe('two people', () => {
     await everyoneSeesEveryone([ada, ben]);
   });
 
+  it('ask twice for the same: there is one call, and one answer', async () => {
+    const { ada, ben } = await stage.open({ ada: '#f00', ben: '#00f' });
+    const room = await stage.world.conversation(['ada', 'ben']);
+    const started = await ada.run(async ({ ringdown, media }, conversationId) => {
+      const start = () => ringdown.start({ conversationId, calleeIds: ['ben'], media });
+      const [one, other] = await Promise.all([start(), start()]);
+      return [one === other, one === (await start()), ringdown.calls.length] as const;
+    }, room);
+    expect(started).toEqual([true, true, 1]);
+    await ben.happened('ring ada');
+    const answered = await ben.run(async ({ ringdown, media }) => {
+      const [ring] = ringdown.incomingCalls;
+      const [one, other] = await Promise.all([ring!.answer({ media }), ring!.answer({ media })]);
+      return [one === other, one === (await ringdown.join(ring!.id)), ringdown.calls.length] as const;
+    });
+    expect(answered).toEqual([true, true, 1]);
+    expect((await ben.events()).filter((event) => event.startsWith('ring stopped'))).toEqual([]);
+  });
+
+  it('share a screen in a voice call: it is told from a camera that comes later', async () => {
+    const { ada, ben } = await stage.open({ ada: '#f00', ben: null });
+    await ada.run((phone) => {
+      phone.type = 'AUDIO';
+      phone.media!.setTrack('camera', null);
+    });
+    await ada.start(await stage.world.conversation(['ada', 'ben']), 'ben');
+    await ben.happened('ring ada');
+    await ben.answer();
+    await ben.linked('ada');
+    expect(await ben.run((phone) => phone.tracks)).not.toContain('ada screen');
+    await ada.run((phone) => phone.share('#0ff'));
+    await ben.sees('ada', '#0ff', 'screen');
+    expect(await ben.run((phone) => phone.tracks)).toContain('ada screen');
+    await ada.run((phone) => phone.show('#f00'));
+    await ben.sees('ada', '#f00');
+    await ben.sees('ada', '#0ff', 'screen');
+  });
+
   it('share their screens at once: each sees the other’s', async () => {
     const { ada, ben } = await stage.inCall({ ada: '#f00', ben: '#00f' });
     await Promise.all([ada.run((phone) => phone.share('#ff0')), ben.run((phone) => phone.share('#0ff'))]);
@@ -139,6 +177,19 @@ describe('two people', () => {
   });
 });
 
+describe('a page that has closed its connection', () => {
+  it('comes back into its call without being asked whether to take it over', async () => {
+    const { ada, ben, callId } = await stage.inCall({ ada: '#f00', ben: '#00f' });
+    await ben.run((phone) => phone.ringdown.close());
+    await ben.happened('ended DISCONNECTED');
+    const refused = ben.run((phone) => phone.ringdown.activeCalls().then(() => 'sent', String));
+    expect(await refused).toContain('closed by this page');
+    await ben.run((phone) => phone.ringdown.connect());
+    await ben.join(callId);
+    await everyoneSeesEveryone([ada, ben]);
+  });
+});
+
 describe('one of two windows of a user', () => {
   it('takes the call over: the other one is told, and the peer sees the new one', async () => {
     const { ada, callId } = await stage.inCall({ ada: '#f00', ben: '#00f' });
@@ -166,6 +217,16 @@ describe('three people', () => {
     await cleo.leave();
     await ada.happened('link cleo null');
     await everyoneSeesEveryone([ada, ben]);
+  });
+
+  it('see one again who left and was invited again, in the same page', async () => {
+    const { ada, ben, cleo } = await stage.inCall({ ada: '#f00', ben: '#00f', cleo: '#0f0' });
+    await cleo.leave();
+    await ada.happened('link cleo null');
+    await ada.run((phone) => phone.call!.invite(['cleo']));
+    await cleo.until((phone) => phone.ringdown.incomingCalls.length === 1);
+    await cleo.answer();
+    await everyoneSeesEveryone([ada, ben, cleo]);
   });
 
   it('come to be when one of two invites another', async () => {

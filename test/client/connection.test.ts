@@ -26,6 +26,9 @@ afterAll(async () => {
 
 const opened: Connection[] = [];
 afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+  vi.unstubAllGlobals();
   for (const connection of opened.splice(0)) connection.close();
   proxy.allow();
 });
@@ -89,7 +92,7 @@ describe('a connection', () => {
     const { connection, states } = connect(() => tokenFor('ada'));
     await viewer(connection);
     proxy.freeze();
-    await vi.waitFor(() => expect(states.at(-1)).toBe('reconnecting'), 20_000);
+    await vi.waitFor(() => expect(states).toContain('reconnecting'), 20_000);
     proxy.allow();
     expect(await viewer(connection)).toBe('ada');
   });
@@ -119,14 +122,84 @@ describe('a connection', () => {
     expect(await viewer(connection)).toBe('ada');
   });
 
-  it('stays closed, and says why, where the token will never be good; and can be opened again', async () => {
+  it('stays closed, and says why, where the token will never be good, until it is opened again', async () => {
     let token = 'nonsense';
     const { connection, states, errors } = connect(() => token);
-    await expect(viewer(connection)).rejects.toMatchObject({ code: 'REFUSED', closeCode: 4401 });
+    const refusal = { code: 'REFUSED', closeCode: 4401 };
+    await expect(viewer(connection)).rejects.toMatchObject(refusal);
     expect(states.at(-1)).toBe('closed');
-    expect(errors).toMatchObject([{ code: 'REFUSED', closeCode: 4401 }]);
+    expect(errors).toMatchObject([refusal]);
     token = await tokenFor('ada');
+    await expect(viewer(connection)).rejects.toMatchObject(refusal);
+    expect(states.at(-1)).toBe('closed');
+    connection.open();
     expect(await viewer(connection)).toBe('ada');
+  });
+
+  it('can be opened again by whoever hears that it is closed', async () => {
+    let token = 'nonsense';
+    const { connection } = connect(() => token);
+    const answer = new Promise((resolve, reject) => {
+      connection.on('state', async (state) => {
+        if (state !== 'closed') return;
+        token = await tokenFor('ada');
+        connection.open();
+        viewer(connection).then(resolve, reject);
+      });
+    });
+    await expect(viewer(connection)).rejects.toMatchObject({ code: 'REFUSED' });
+    expect(await answer).toBe('ada');
+  });
+
+  it('is refused at once where the browser opens no socket, as from https to http', async () => {
+    vi.stubGlobal(
+      'WebSocket',
+      class extends WebSocket {
+        constructor(url: string) {
+          super(url);
+          this.close();
+          throw new DOMException('Mixed content', 'SecurityError');
+        }
+      },
+    );
+    const { connection, errors } = connect(() => tokenFor('ada'));
+    await expect(viewer(connection)).rejects.toMatchObject({ code: 'REFUSED' });
+    expect(errors[0]?.message).toContain('Mixed content');
+  });
+
+  it.each(['', 'ftp://calls.example', 'mailto:ada'])('is made for no address like %j', (url) => {
+    expect(() => connect(() => '', url)).toThrow(TypeError);
+  });
+
+  it('asks for a token again where the one that was asked for never comes', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    let asked = 0;
+    const { connection, errors } = connect(() => {
+      asked += 1;
+      return asked === 1 ? new Promise<string>(() => {}) : tokenFor('ada');
+    });
+    const request = viewer(connection);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(errors[0]?.message).toContain('no token within 10 s');
+    await vi.advanceTimersByTimeAsync(250);
+    vi.useRealTimers();
+    expect(await request).toBe('ada');
+    expect(asked).toBe(2);
+  });
+
+  it('pauses at random before each try, and for longer from try to try', async () => {
+    // Half of the longest that each pause may be.
+    vi.spyOn(Math, 'random').mockReturnValue(0.5);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
+    const tries: number[] = [];
+    const { connection } = connect(() => {
+      tries.push(Date.now());
+      return Promise.reject(new Error('The back end is away'));
+    });
+    connection.open();
+    await vi.advanceTimersByTimeAsync(60_000);
+    const pauses = tries.slice(1).map((at, index) => at - tries[index]!);
+    expect(pauses.slice(0, 8)).toEqual([125, 250, 500, 1_000, 2_000, 4_000, 5_000, 5_000]);
   });
 
   it('goes on with a subscription on the next socket, with the variables of then', async () => {

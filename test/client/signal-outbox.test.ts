@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { RequestError } from '../../client/src/errors.ts';
+import { ConnectionError, RequestError } from '../../client/src/errors.ts';
 import type {
   RejectionCode,
   SendSignalInput,
@@ -95,6 +95,23 @@ describe('the signals of a page', () => {
     await vi.advanceTimersByTimeAsync(60_000);
     expect(sent).toEqual([1]);
     expect(failures).toMatchObject([{ code: 'INVALID_SIGNAL' }]);
+  });
+
+  it('wait for the app to connect again where the connection is closed for good', async () => {
+    let away = true;
+    const { box, sent, failures } = outbox(() =>
+      away ? new ConnectionError('REFUSED', 'Unauthorized', 4401) : taken,
+    );
+    box.push('ben', 2, SIGNAL);
+    box.push('ben', 2, SIGNAL);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(sent).toEqual([1, 2]);
+    away = false;
+    box.resume();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(sent).toEqual([1, 2, 1, 2]);
+    expect(failures).toEqual([]);
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it('stop when it is closed', async () => {

@@ -18,6 +18,8 @@ export interface LinkStats {
 /** What the next summary is counted from. */
 export interface Counts {
   readonly at: number;
+  /** Of which pair of candidates the bytes are. */
+  readonly pair: unknown;
   readonly bytesReceived: number;
   readonly bytesSent: number;
   readonly packetsReceived: number;
@@ -32,17 +34,20 @@ export function summarise(report: Report, before: Counts | null): { stats: LinkS
   const inbound = entries.filter(({ type }) => type === 'inbound-rtp');
   const counts: Counts = {
     at: number(pair?.timestamp ?? entries[0]?.timestamp),
+    pair: pair?.id ?? null,
     bytesReceived: number(pair?.bytesReceived),
     bytesSent: number(pair?.bytesSent),
     packetsReceived: sum(inbound, 'packetsReceived'),
     packetsLost: sum(inbound, 'packetsLost'),
   };
-  // Another pair, or another connection, counts from 0 again.
-  const since = before !== null && before.bytesSent <= counts.bytesSent ? before : null;
+  // Another connection counts from 0 again; and another pair its bytes, but the tracks' packets go on.
+  const isSamePair = before !== null && (before.pair === null || before.pair === counts.pair);
+  const since = isSamePair && before.bytesSent <= counts.bytesSent ? before : null;
+  const heard = before !== null && before.packetsReceived <= counts.packetsReceived ? before : null;
   const seconds = since === null ? 0 : (counts.at - since.at) / 1_000;
   const rate = (bytes: number) => (seconds > 0 ? Math.max(0, Math.round((bytes * 8) / 1_000 / seconds)) : 0);
-  const lost = Math.max(0, counts.packetsLost - (since?.packetsLost ?? 0));
-  const came = Math.max(0, counts.packetsReceived - (since?.packetsReceived ?? 0));
+  const lost = Math.max(0, counts.packetsLost - (heard?.packetsLost ?? 0));
+  const came = Math.max(0, counts.packetsReceived - (heard?.packetsReceived ?? 0));
   const local = typeOf(report, pair?.localCandidateId);
   const remote = typeOf(report, pair?.remoteCandidateId);
   const roundTrip = pair?.currentRoundTripTime;

@@ -55,8 +55,12 @@ export class Phone {
   /** What happened, in words. */
   readonly events: string[] = [];
   readonly errors: string[] = [];
+  /** Whose media have come, and from where, in the order of the events. */
+  readonly tracks: string[] = [];
   readonly messages: { readonly from: string; readonly data: string }[] = [];
   call: Call | null = null;
+  /** Of the calls that are started from here. */
+  type: 'AUDIO' | 'VIDEO' = 'VIDEO';
   /** Milliseconds from the answer to the first frame of each other one. */
   readonly firstFrames: Record<string, number> = {};
   #answeredAt = 0;
@@ -86,8 +90,16 @@ export class Phone {
     return this.#connections.filter(({ localDescription }) => localDescription !== null).length;
   }
 
+  /** ICE credentials of now, which change when ICE is restarted. */
+  get fragments(): string[] {
+    return this.#connections.flatMap(({ localDescription, signalingState }) =>
+      signalingState === 'closed' ? [] : (/a=ice-ufrag:(\S+)/.exec(localDescription?.sdp ?? '')?.[1] ?? []),
+    );
+  }
+
   async start(conversationId: string, calleeIds: string[]): Promise<string> {
-    return this.#enter(await this.ringdown.start({ conversationId, calleeIds, media: this.media }));
+    const { type, media } = this;
+    return this.#enter(await this.ringdown.start({ conversationId, calleeIds, type, media }));
   }
 
   /** Answers the first call that rings, or waits for one. */
@@ -165,6 +177,7 @@ export class Phone {
     call.on('error', (error) => this.errors.push(String(error)));
     call.on('link', ({ userId, state }) => this.events.push(`link ${userId} ${state}`));
     call.on('ended', ({ over }) => this.events.push(`ended ${over?.reason}`));
+    call.on('track', ({ userId, source }) => this.tracks.push(`${userId} ${source}`));
     call.on('mutedByHost', () => this.events.push('muted by host'));
     call.on('message', ({ from, data }) => this.messages.push({ from, data: String(data) }));
     call.on('change', () => {
