@@ -2,11 +2,12 @@ import type { Call } from '@ringdown/client';
 import { useCall, useLocalMedia } from '@ringdown/client/react';
 import { useEffect, useState } from 'react';
 import { Controls } from './controls.tsx';
-import type { Demo, Names } from './people.ts';
+import { LoadAgain } from './directory.tsx';
+import { type Demo, list, type Names } from './people.ts';
 import type { Session } from './session.ts';
 import { OwnScreen, OwnTile, ScreenTile, Tile } from './tile.tsx';
 import { play } from './tones.ts';
-import { clock, deviceTrouble, statusOf } from './words.ts';
+import { absenceOf, clock, deviceTrouble, figuresOf, statusOf } from './words.ts';
 
 /** A call: everyone in it, what the connection is doing, and what can be done. */
 export function CallScreen({
@@ -27,17 +28,29 @@ export function CallScreen({
   const rings = alone && state.participants.some(({ status }) => status === 'RINGING');
   useEffect(() => (rings ? play('ringback', () => {}) : undefined), [rings]);
 
-  const shown = state.participants.filter(
-    ({ inCall, status, leaveReason }) =>
-      inCall || status === 'RINGING' || (status !== 'LEFT' && leaveReason === null),
-  );
+  const shown = state.participants.filter(({ inCall, status }) => inCall || status === 'RINGING');
+  const gone = state.participants.filter((participant) => !shown.includes(participant));
   const screens = shown.filter(({ screen }) => screen !== null);
   const trouble = media ? deviceTrouble(media) : null;
+  const { text, tone } = statusOf(state, names);
+  const tiles = shown.length + (call.media ? 1 : 0) + (media?.screen.track ? 1 : 0);
   return (
-    <main className="call" aria-label="Call">
+    <main
+      className="call"
+      tabIndex={-1}
+      aria-label={`Call with ${list(shown.map(({ userId }) => names(userId)))}`}
+    >
       <div className="line">
-        <p className="status" role="status" data-testid="status">
-          {statusOf(state, session.connection, names)}
+        <div>
+          <p className={`status ${tone}`} role="status" data-testid="status">
+            {text}
+          </p>
+          {/* Every few seconds other figures: so not a part of what is read out. */}
+          {state.signaling !== 'closed' && <p className="figures">{figuresOf(state)}</p>}
+        </div>
+        {state.signaling === 'closed' && <LoadAgain />}
+        <p className="gone" role="status">
+          {gone.map((participant) => `${names(participant.userId)}: ${absenceOf(participant)}`).join(' · ')}
         </p>
         {state.answeredAt && <Timer since={state.answeredAt} />}
       </div>
@@ -58,7 +71,7 @@ export function CallScreen({
             ))}
           </div>
         )}
-        <div className="tiles" data-count={shown.length + 1}>
+        <div className="tiles" data-count={tiles}>
           {shown.map(({ userId }) => (
             <Tile
               key={userId}

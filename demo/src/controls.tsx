@@ -6,6 +6,7 @@ import { Icon } from './icons.tsx';
 import { Menu } from './menu.tsx';
 import type { Demo, Names } from './people.ts';
 import type { Session } from './session.ts';
+import { Words } from './words-on-button.tsx';
 
 /** What can be done in a call. */
 export function Controls({
@@ -48,38 +49,39 @@ export function Controls({
   );
   const addable = demo.users.filter(({ id }) => id !== state.me.userId && !here.has(id));
   return (
-    <div className="controls" role="toolbar" aria-label="Controls of the call">
+    // biome-ignore lint/a11y/useSemanticElements: nothing is filled in here, as in a fieldset.
+    <div className="controls" role="group" aria-label="Controls of the call">
       <button
         type="button"
-        aria-keyshortcuts="m"
-        title="M"
+        aria-keyshortcuts="M"
+        title="Key M"
         className={muted ? 'off' : ''}
         onClick={toggleMuted}
       >
         <Icon name={muted ? 'microphoneOff' : 'microphone'} />
-        <span>{muted ? 'Unmute' : 'Mute'}</span>
+        <Words full={muted ? 'Unmute' : 'Mute'} short={muted ? 'Unmute' : 'Mute'} />
       </button>
       <button
         type="button"
-        aria-keyshortcuts="v"
-        title="V"
+        aria-keyshortcuts="V"
+        title="Key V"
         className={cameraOn ? '' : 'off'}
         onClick={toggleCamera}
       >
         <Icon name={cameraOn ? 'camera' : 'cameraOff'} />
-        <span>{cameraOn ? 'Turn camera off' : 'Turn camera on'}</span>
+        <Words full={cameraOn ? 'Turn camera off' : 'Turn camera on'} short="Camera" />
       </button>
       <button type="button" className={sharing ? 'on' : ''} onClick={toggleScreen}>
         <Icon name="screen" />
-        <span>{sharing ? 'Stop sharing' : 'Share screen'}</span>
+        <Words full={sharing ? 'Stop sharing' : 'Share screen'} short={sharing ? 'Stop' : 'Share'} />
       </button>
       {media && (
-        <Menu icon="settings" label="Devices">
+        <Menu icon="settings" label="Devices" short="Devices">
           <DevicesMenu media={media} run={run} speakerId={speakerId} setSpeakerId={setSpeakerId} />
         </Menu>
       )}
       {addable.length > 0 && (
-        <Menu icon="add" label="Add someone">
+        <Menu icon="add" label="Add someone" short="Add">
           {(close) => (
             <ul>
               {addable.map(({ id, name }) => (
@@ -102,7 +104,7 @@ export function Controls({
       {group && state.me.role === 'HOST' && !ringing && (
         <button type="button" className="stop outline" onClick={() => run(() => call.end())}>
           <Icon name="stop" />
-          <span>End for everyone</span>
+          <Words full="End for everyone" short="End" />
         </button>
       )}
       <button
@@ -111,19 +113,23 @@ export function Controls({
         onClick={() => run(() => (ringing ? call.cancel() : call.leave()))}
       >
         <Icon name="hangUp" />
-        <span>{ringing ? 'Cancel' : 'Leave'}</span>
+        <Words full={ringing ? 'Cancel' : 'Leave'} short={ringing ? 'Cancel' : 'Leave'} />
       </button>
     </div>
   );
 }
 
-/** Single keys, but not while something is being typed or a menu chosen from. */
+/**
+ * Single keys, where the focus is in the call: speech input and slips elsewhere on the page must not set them
+ * off (WCAG 2.2, 2.1.4). Nor while something is being typed or chosen from a list.
+ */
 function useKeys(actions: Readonly<Record<string, () => void>>): void {
   useEffect(() => {
     const press = (event: KeyboardEvent) => {
       const { target, key, ctrlKey, metaKey, altKey, repeat } = event;
       if (ctrlKey || metaKey || altKey || repeat) return;
-      if (target instanceof HTMLElement && target.closest('input, select, textarea')) return;
+      if (!(target instanceof Element) || !target.closest('.call')) return;
+      if (target.closest('input, select, textarea')) return;
       actions[key.toLowerCase()]?.();
     };
     document.addEventListener('keydown', press);

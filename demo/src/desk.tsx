@@ -6,7 +6,7 @@ import { Icon, Mark } from './icons.tsx';
 import { type Demo, namesOf, type Person } from './people.ts';
 import { Rings } from './rings.tsx';
 import { type Session, useSession } from './session.ts';
-import { play } from './tones.ts';
+import { play, type Tone } from './tones.ts';
 
 /** Everything that one user has on this page. */
 export function Desk({
@@ -20,26 +20,23 @@ export function Desk({
 }) {
   const session = useSession(demo, user);
   const names = namesOf(demo);
-  const { call, incoming, connection } = session;
-  const silent = useRing(incoming.length > 0 && call === null);
+  const { call, incoming } = session;
+  const silent = useRing(incoming.length === 0 ? null : call === null ? 'ring' : 'waiting');
   useEffect(() => {
     const rings = incoming[0];
-    document.title = rings ? `${names(rings.callerId)} is calling – Ringdown` : `${user.name} – Ringdown`;
+    const what = rings ? `${names(rings.callerId)} is calling` : call ? `${user.name} in a call` : user.name;
+    document.title = `${what} – Ringdown`;
   });
   return (
     <div className={call ? 'desk in-call' : 'desk'}>
       <header className="bar">
         <span className="brand">
           <Mark />
-          <span>Ringdown</span>
+          <h1>Ringdown</h1>
         </span>
         <span className="me">
-          <span className={`dot ${connection}`} />
-          <span className="unseen" role="status">
-            {connection === 'connected' ? 'Connected to the server' : 'Not connected to the server'}
-          </span>
           <Avatar id={user.id} name={user.name} />
-          {user.name}
+          <span className="unseen">You are</span> {user.name}
         </span>
         {call === null && (
           <button type="button" className="quiet" onClick={goBack}>
@@ -58,10 +55,10 @@ export function Desk({
   );
 }
 
-/** Rings as long as it is asked to; true where the browser keeps it silent. */
-function useRing(rings: boolean): boolean {
+/** Sounds as long as it is asked to; true where the browser keeps it silent. */
+function useRing(tone: Tone | null): boolean {
   const [blocked, setBlocked] = useState(false);
-  useEffect(() => (rings ? play('ring', setBlocked) : undefined), [rings]);
+  useEffect(() => (tone ? play(tone, setBlocked) : undefined), [tone]);
   return blocked;
 }
 

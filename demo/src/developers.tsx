@@ -28,16 +28,29 @@ export function Developers({ demo }: { readonly demo: Demo }) {
   );
 }
 
+/** A page at plain http:// has no clipboard, and a browser may refuse it: then the text is there to be selected. */
 function Copy({ what, text }: { readonly what: string; readonly text: string }) {
-  const [copied, setCopied] = useState(false);
+  const [state, setState] = useState<'idle' | 'copied' | 'impossible'>('idle');
   const copy = async () => {
-    await navigator.clipboard.writeText(text);
-    setCopied(true);
-    setTimeout(() => setCopied(false), 1_500);
+    try {
+      await navigator.clipboard.writeText(text);
+      setState('copied');
+      setTimeout(() => setState('idle'), 1_500);
+    } catch {
+      setState('impossible');
+    }
   };
   return (
-    <button type="button" className="quiet" onClick={() => void copy()}>
-      {copied ? 'Copied' : `Copy ${what}`}
-    </button>
+    <>
+      <button type="button" className="quiet" onClick={() => void copy()}>
+        {state === 'copied' ? 'Copied' : `Copy ${what}`}
+      </button>
+      {state === 'impossible' && (
+        <label className="token">
+          <span role="status">This page may not copy, so copy it yourself: the {what}</span>
+          <textarea readOnly rows={4} value={text} onFocus={({ currentTarget }) => currentTarget.select()} />
+        </label>
+      )}
+    </>
   );
 }

@@ -32,7 +32,7 @@ export function DevicesMenu({
         choose={(id) => run(() => media.setDevice('microphone', id))}
       />
       {canChooseSpeaker && (
-        <Choice label="Speaker" devices={speakers} value={speakerId} choose={setSpeakerId} />
+        <Choice label="Speaker" devices={speakers} value={speakerId || 'default'} choose={setSpeakerId} />
       )}
     </div>
   );

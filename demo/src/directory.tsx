@@ -1,9 +1,10 @@
+import { Action } from './action.tsx';
 import { Avatar } from './avatar.tsx';
 import { Developers } from './developers.tsx';
 import { Icon } from './icons.tsx';
 import { type Demo, list, type Names } from './people.ts';
 import type { Session } from './session.ts';
-import { clock, endingOf } from './words.ts';
+import { clock, endingOf, readinessOf } from './words.ts';
 
 /** Who can be called, and what became of the last call. */
 export function Directory({
@@ -16,20 +17,22 @@ export function Directory({
   readonly names: Names;
 }) {
   const { user, connection, busy, ended, elsewhere } = session;
-  const away = connection !== 'connected';
+  const off = connection !== 'connected' || busy !== null;
+  const { text, tone } = readinessOf(connection, busy);
+  const others = demo.users.filter(({ id }) => id !== user.id);
   return (
-    <main className="page">
-      <p className="status" role="status" data-testid="status">
-        {busy ??
-          (connection === 'closed'
-            ? 'The server has refused this page. Load it again.'
-            : away
-              ? 'Looking for the server…'
-              : 'Ready. Who calls you rings here.')}
-      </p>
+    <main className="page" tabIndex={-1} aria-label="Call somebody">
+      <div className="line">
+        <p className={`status ${tone}`} role="status" data-testid="status">
+          {text}
+        </p>
+        {connection === 'closed' && <LoadAgain />}
+      </div>
       {ended && (
         <section className="ended" data-testid="ended" aria-label="The last call">
-          <h2>{endingOf(ended, names)}</h2>
+          <p>
+            <strong>{endingOf(ended, names)}</strong>
+          </p>
           <p className="fine">
             With {list(ended.participants.map(({ userId }) => names(userId)))}
             {ended.durationSeconds !== null && ` · ${clock(ended.durationSeconds)}`}
@@ -39,7 +42,7 @@ export function Directory({
       {elsewhere.map((call) => (
         <section key={call.id} className="elsewhere" aria-label="A call in another window">
           <p>
-            You are in a call in another window, with{' '}
+            You are in a call, but not in this window: with{' '}
             {list(
               call.participants
                 .map(({ userId }) => userId)
@@ -48,58 +51,60 @@ export function Directory({
             )}
             .
           </p>
-          <button type="button" className="go" onClick={() => session.move(call)}>
+          <Action className="go" off={off} onClick={() => session.move(call)}>
             Move it here
-          </button>
+          </Action>
         </section>
       ))}
       <h2 id="people">Call somebody</h2>
-      <ul className="people" aria-labelledby="people">
-        {demo.users
-          .filter(({ id }) => id !== user.id)
-          .map(({ id, name }) => (
-            <li key={id}>
-              <Avatar id={id} name={name} />
-              <span className="name">{name}</span>
-              <button
-                type="button"
-                className="go round"
-                disabled={away || busy !== null}
-                aria-label={`Call ${name}`}
-                title={`Call ${name}`}
-                onClick={() => session.start([id], true)}
-              >
-                <Icon name="camera" />
-              </button>
-              <button
-                type="button"
-                className="round"
-                disabled={away || busy !== null}
-                aria-label={`Call ${name} without video`}
-                title={`Call ${name} without video`}
-                onClick={() => session.start([id], false)}
-              >
-                <Icon name="phone" />
-              </button>
-            </li>
-          ))}
-      </ul>
       <p className="fine">
         They answer in a window of their own: open{' '}
-        {demo.users
-          .filter(({ id }) => id !== user.id)
-          .slice(0, 2)
-          .map(({ id, name }, index) => (
-            <span key={id}>
-              {index > 0 && ' or '}
-              <a href={`?user=${encodeURIComponent(id)}`} target="_blank" rel="noopener">
-                one as {name}
-              </a>
-            </span>
-          ))}
+        {others.slice(0, 2).map(({ id, name }, index) => (
+          <span key={id}>
+            {index > 0 && ' or '}
+            <a href={`?user=${encodeURIComponent(id)}`} target="_blank" rel="noopener">
+              one as {name}
+            </a>
+          </span>
+        ))}
         .
       </p>
+      <ul className="people" aria-labelledby="people">
+        {others.map(({ id, name }) => (
+          <li key={id}>
+            <Avatar id={id} name={name} />
+            <span className="name">{name}</span>
+            <Action
+              className="go round"
+              off={off}
+              aria-label={`Call ${name}`}
+              title={`Call ${name}`}
+              onClick={() => session.start([id], true)}
+            >
+              <Icon name="camera" />
+            </Action>
+            <Action
+              className="round"
+              off={off}
+              aria-label={`Call ${name} without video`}
+              title={`Call ${name} without video`}
+              onClick={() => session.start([id], false)}
+            >
+              <Icon name="phone" />
+            </Action>
+          </li>
+        ))}
+      </ul>
       <Developers demo={demo} />
     </main>
+  );
+}
+
+/** What is left to do where the server has refused this page. A call that it is in is entered again. */
+export function LoadAgain() {
+  return (
+    <button type="button" onClick={() => location.reload()}>
+      Load the page again
+    </button>
   );
 }

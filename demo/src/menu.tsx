@@ -1,14 +1,18 @@
 import { type ReactNode, useEffect, useId, useRef, useState } from 'react';
 import { Icon } from './icons.tsx';
+import { Words } from './words-on-button.tsx';
 
 /** A button with a panel. Escape and a click elsewhere close it. */
 export function Menu({
   icon,
   label,
+  short,
   children,
 }: {
   readonly icon: Parameters<typeof Icon>[0]['name'];
   readonly label: string;
+  /** Where there is little room. */
+  readonly short: string;
   readonly children: ReactNode | ((close: () => void) => ReactNode);
 }) {
   const [open, setOpen] = useState(false);
@@ -46,7 +50,7 @@ export function Menu({
         onClick={() => setOpen(!open)}
       >
         <Icon name={icon} />
-        <span>{label}</span>
+        <Words full={label} short={short} />
       </button>
       {open && (
         <section id={id} className="panel" aria-label={label}>

@@ -1,4 +1,5 @@
 import type { IncomingCall } from '@ringdown/client';
+import { Action } from './action.tsx';
 import { Avatar } from './avatar.tsx';
 import { Icon } from './icons.tsx';
 import { list, type Names } from './people.ts';
@@ -34,12 +35,14 @@ function Ring({
   readonly names: Names;
   readonly silent: boolean;
 }) {
-  const { call, user } = session;
+  const { call, user, busy } = session;
   const caller = names(ring.callerId);
   const others = ring.info.participants
     .map(({ userId }) => userId)
     .filter((id) => id !== user.id && id !== ring.callerId);
   const video = ring.type === 'VIDEO';
+  // One call at a time: whoever answers another one leaves this one.
+  const answer = call ? 'Leave and answer' : 'Answer';
   return (
     <article className="ring">
       <Avatar id={ring.callerId} name={caller} />
@@ -50,18 +53,24 @@ function Ring({
           {video ? 'Video call' : 'Voice call'}
           {silent && ' · Press any key to hear it ring'}
         </span>
+        {/* The page's own line says it too, and is read out; this card may lie over it. */}
+        {busy && (
+          <span className="fine" aria-hidden="true">
+            {busy}
+          </span>
+        )}
       </p>
       <div className="actions">
         {video && (
-          <button type="button" className="go" onClick={() => session.answer(ring, true)}>
+          <Action className="go" off={busy !== null} onClick={() => session.answer(ring, true)}>
             <Icon name="camera" />
-            {call ? 'Answer instead' : 'Answer'}
-          </button>
+            {answer}
+          </Action>
         )}
-        <button type="button" className={video ? '' : 'go'} onClick={() => session.answer(ring, false)}>
+        <Action className={video ? '' : 'go'} off={busy !== null} onClick={() => session.answer(ring, false)}>
           <Icon name="phone" />
-          {video ? 'Answer without video' : call ? 'Answer instead' : 'Answer'}
-        </button>
+          {video ? `${answer} without video` : answer}
+        </Action>
         {call && (
           <button type="button" onClick={() => session.decline(ring, true)}>
             I’m busy

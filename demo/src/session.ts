@@ -9,7 +9,7 @@ import {
 } from '@ringdown/client';
 import { useCalls, useConnection, useIncomingCalls } from '@ringdown/client/react';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
-import type { Demo, Person } from './people.ts';
+import { type Demo, fetchToken, type Person } from './people.ts';
 import { errorText } from './words.ts';
 
 /** One user's session on this page: the SDK, and what the page keeps beside it. */
@@ -24,7 +24,7 @@ export interface Session {
   readonly elsewhere: readonly CallInfo[];
   /** The last call, until the next one. */
   readonly ended: CallState | null;
-  /** Something is under way, such as the question for the camera. */
+  /** Something is under way, such as the question for the camera: until then no call can be entered. */
   readonly busy: string | null;
   readonly notices: readonly Notice[];
   start(calleeIds: readonly string[], video: boolean): void;
@@ -45,12 +45,28 @@ export interface Notice {
 
 /** A notice that nobody takes away goes by itself, milliseconds. */
 const NOTICE_LASTS = 8_000;
+/** How often a call in another window is looked at: nobody tells this page of its end. Milliseconds. */
+const LOOK_ELSEWHERE = 5_000;
 
-/** What a reload comes back to; kept for this tab alone. */
+/** The call that this tab was in when its page went. */
 const memory = (user: Person) => `ringdown-demo:${user.id}`;
 
+/** Whether the tab has shown this page before. A duplicate of it, or a link to it, is another window. */
+function isBack(): boolean {
+  const [load] = performance.getEntriesByType('navigation') as PerformanceNavigationTiming[];
+  return load?.type === 'reload' || load?.type === 'back_forward';
+}
+
+interface Sends {
+  readonly video: boolean;
+  readonly muted?: boolean;
+}
+
 export function useSession(demo: Demo, user: Person): Session {
-  const ringdown = useMemo(() => new Ringdown({ url: location.origin, token: () => user.token }), [user]);
+  const ringdown = useMemo(
+    () => new Ringdown({ url: location.origin, token: () => fetchToken(user.id) }),
+    [user],
+  );
   const connection = useConnection(ringdown);
   const incoming = useIncomingCalls(ringdown);
   const [call = null] = useCalls(ringdown);
@@ -59,6 +75,7 @@ export function useSession(demo: Demo, user: Person): Session {
   const [busy, setBusy] = useState<string | null>(null);
   const [notices, setNotices] = useState<readonly Notice[]>([]);
   const lastNotice = useRef(0);
+  const isEntering = useRef(false);
 
   const dismiss = useCallback((notice: Notice) => {
     setNotices((known) => known.filter((other) => other !== notice));
@@ -79,22 +96,38 @@ export function useSession(demo: Demo, user: Person): Session {
     [notify],
   );
 
-  /** Opens what this page will send, then enters; the call's end closes it again. */
+  /**
+   * Leaves the call that this page is in, opens what it will send, and enters; the call's end closes it again.
+   * One at a time: a second click while the user is being asked would open a second camera.
+   */
   const enter = useCallback(
-    async (video: boolean, join: (media: LocalMedia) => Promise<Call>) => {
+    async ({ video, muted = false }: Sends, join: (media: LocalMedia) => Promise<Call>) => {
+      if (isEntering.current) return;
+      isEntering.current = true;
       const media = new LocalMedia();
-      setEnded(null);
-      setBusy(video ? 'Asking for your camera and microphone…' : 'Asking for your microphone…');
       try {
+        const [before] = ringdown.calls;
+        if (before) {
+          setBusy('Leaving the other call…');
+          await before.leave();
+        }
+        setEnded(null);
+        setBusy(video ? 'Asking for your camera and microphone…' : 'Asking for your microphone…');
+        if (muted) await media.setMuted(true);
         await media.open({ microphone: true, camera: video });
         setBusy('Calling the server…');
         const entered = await join(media);
-        sessionStorage.setItem(memory(user), JSON.stringify({ id: entered.id, video }));
-        entered.on('ended', (state) => {
+        // The call that this page is in already, with what it sends already.
+        if (entered.media !== media) {
           media.close();
-          sessionStorage.removeItem(memory(user));
+          return;
+        }
+        const close = (state: CallState) => {
+          media.close();
           setEnded(state);
-        });
+        };
+        if (entered.state.over) close(entered.state);
+        entered.on('ended', close);
         // The answer to a leave tells how long it was.
         entered.on('change', (state) => {
           if (state.over) setEnded((known) => (known?.id === state.id ? state : known));
@@ -105,48 +138,72 @@ export function useSession(demo: Demo, user: Person): Session {
         media.close();
         throw error;
       } finally {
+        isEntering.current = false;
         setBusy(null);
       }
     },
-    [user, notify],
+    [ringdown, notify],
   );
 
-  const lookElsewhere = useCallback(async () => {
-    const active = await ringdown.activeCalls();
-    setElsewhere(active.filter(({ id }) => !ringdown.calls.some((own) => own.id === id)));
+  /** Takes the user's own seat, and goes on as there: who was muted stays so. */
+  const takeOver = useCallback(
+    ({ id, participants }: CallInfo) => {
+      const sent = participants.find(({ userId }) => userId === user.id)?.media;
+      const sends = { video: sent?.videoOn ?? false, muted: sent?.muted ?? false };
+      return enter(sends, (media) => ringdown.join(id, { media, takeOver: true }));
+    },
+    [ringdown, user, enter],
+  );
+
+  const lookElsewhere = useCallback(() => {
+    const look = async () => {
+      const active = await ringdown.activeCalls();
+      setElsewhere(active.filter(({ id }) => !ringdown.calls.some((own) => own.id === id)));
+    };
+    // Without an answer it is looked again: when the server is back, or after a while.
+    look().catch(() => {});
   }, [ringdown]);
 
   useEffect(() => {
-    const look = () => void lookElsewhere().catch(() => {});
     const stops = [
-      ringdown.on('connection', (state) => state === 'connected' && look()),
-      ringdown.on('calls', look),
-      ringdown.on('ringStopped', look),
+      ringdown.on('connection', (state) => state === 'connected' && lookElsewhere()),
+      ringdown.on('calls', lookElsewhere),
+      ringdown.on('ringStopped', lookElsewhere),
     ];
-    window.addEventListener('focus', look);
-    ringdown
-      .connect()
-      .then(async () => {
-        const kept = sessionStorage.getItem(memory(user));
-        if (kept === null) return;
-        // This page was loaded again in mid-call.
-        sessionStorage.removeItem(memory(user));
-        const { id, video } = JSON.parse(kept) as { id: string; video: boolean };
-        const active = await ringdown.activeCalls();
-        if (!active.some((other) => other.id === id)) return;
-        await enter(video, (media) => ringdown.join(id, { media, takeOver: true }));
-      })
-      .catch((error: unknown) => {
-        // By this page itself, as it goes.
-        if (error instanceof ConnectionError && error.code === 'CLOSED') return;
-        notify(errorText(error));
-      });
+    // As the page goes, and not before: a tab that is duplicated gives its copy what is in there.
+    const keep = () => {
+      const [current] = ringdown.calls;
+      if (current) sessionStorage.setItem(memory(user), current.id);
+    };
+    window.addEventListener('focus', lookElsewhere);
+    window.addEventListener('pagehide', keep);
+    const comeBack = async () => {
+      await ringdown.connect();
+      const kept = sessionStorage.getItem(memory(user));
+      sessionStorage.removeItem(memory(user));
+      if (kept === null || !isBack()) return;
+      const call = (await ringdown.activeCalls()).find(({ id }) => id === kept);
+      if (call) await takeOver(call);
+    };
+    comeBack().catch((error: unknown) => {
+      // By this page itself, as it goes, or for good: the line that says what the connection does says it.
+      if (error instanceof ConnectionError && error.code !== 'NO_ANSWER') return;
+      notify(errorText(error));
+    });
     return () => {
       for (const stop of stops) stop();
-      window.removeEventListener('focus', look);
+      window.removeEventListener('focus', lookElsewhere);
+      window.removeEventListener('pagehide', keep);
       ringdown.close();
     };
-  }, [ringdown, user, enter, notify, lookElsewhere]);
+  }, [ringdown, user, takeOver, notify, lookElsewhere]);
+
+  const isElsewhere = elsewhere.length > 0;
+  useEffect(() => {
+    if (!isElsewhere) return;
+    const timer = setInterval(lookElsewhere, LOOK_ELSEWHERE);
+    return () => clearInterval(timer);
+  }, [isElsewhere, lookElsewhere]);
 
   return {
     user,
@@ -162,7 +219,7 @@ export function useSession(demo: Demo, user: Person): Session {
     dismiss,
     start: (calleeIds, video) =>
       run(() =>
-        enter(video, (media) =>
+        enter({ video }, (media) =>
           ringdown.start({
             conversationId: demo.conversationId,
             calleeIds,
@@ -171,14 +228,8 @@ export function useSession(demo: Demo, user: Person): Session {
           }),
         ),
       ),
-    answer: (ring, video) =>
-      run(async () => {
-        // One call at a time: whoever answers another one leaves this one.
-        await call?.leave();
-        await enter(video, (media) => ring.answer({ media }));
-      }),
+    answer: (ring, video) => run(() => enter({ video }, (media) => ring.answer({ media }))),
     decline: (ring, isBusy) => run(() => ring.decline({ busy: isBusy })),
-    move: ({ id, type }) =>
-      run(() => enter(type === 'VIDEO', (media) => ringdown.join(id, { media, takeOver: true }))),
+    move: (info) => run(() => takeOver(info)),
   };
 }

@@ -151,7 +151,13 @@ export function OwnTile({
         {muted && (
           <span className="badge">
             <Icon name="microphoneOff" />
-            <span className="unseen">muted</span>
+            <span className="unseen">you are muted</span>
+          </span>
+        )}
+        {!camera.track && (
+          <span className="badge">
+            <Icon name="cameraOff" />
+            <span className="unseen">your camera is off</span>
           </span>
         )}
       </figcaption>

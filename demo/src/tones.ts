@@ -1,10 +1,12 @@
 /** Sounds of a telephone, made and not loaded. */
 
-type Tone = 'ring' | 'ringback';
+export type Tone = 'ring' | 'waiting' | 'ringback';
 
 /** Hertz; seconds on, and from one beginning to the next. */
 const TONES = {
   ring: { frequencies: [523.25, 659.25], bursts: [0, 0.45], on: 0.35, every: 2.6, volume: 0.14 },
+  /** For who is in a call already: not over what the others say. */
+  waiting: { frequencies: [523.25], bursts: [0], on: 0.25, every: 5, volume: 0.06 },
   // As European exchanges play it to the caller (ITU-T E.182).
   ringback: { frequencies: [425], bursts: [0], on: 1, every: 5, volume: 0.05 },
 } as const;

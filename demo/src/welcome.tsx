@@ -1,29 +1,35 @@
 import { Avatar } from './avatar.tsx';
 import { Developers } from './developers.tsx';
-import { Mark } from './icons.tsx';
+import { Icon, Mark } from './icons.tsx';
 import type { Demo } from './people.ts';
 
 /** Who would you like to be? */
 export function Welcome({ demo, choose }: { readonly demo: Demo; readonly choose: (id: string) => void }) {
   return (
-    <main className="page welcome">
+    <main className="page welcome" tabIndex={-1} aria-label="Choose who you are">
       <header className="brand">
         <Mark />
         <h1>Ringdown</h1>
       </header>
       <p className="lead">
-        Calls from browser to browser, through a server that rings, connects and keeps the truth. Choose who
-        you are here, and open a second window as somebody else.
+        Calls from browser to browser. Choose who you are in this window, open a second one as somebody else,
+        and call across.
       </p>
       <ul className="cards" aria-label="People of this demo">
         {demo.users.map(({ id, name }) => (
-          <li key={id}>
-            <button type="button" className="card" onClick={() => choose(id)}>
+          <li key={id} className="card">
+            <button type="button" onClick={() => choose(id)}>
               <Avatar id={id} name={name} />
               <span>Be {name}</span>
             </button>
-            <a className="quiet" href={`?user=${encodeURIComponent(id)}`} target="_blank" rel="noopener">
-              New window<span className="unseen"> as {name}</span>
+            <a
+              href={`?user=${encodeURIComponent(id)}`}
+              target="_blank"
+              rel="noopener"
+              aria-label={`New window as ${name}`}
+              title={`New window as ${name}`}
+            >
+              <Icon name="window" />
             </a>
           </li>
         ))}

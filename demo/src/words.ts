@@ -11,26 +11,54 @@ import { list, type Names } from './people.ts';
 
 /** What the SDK says, in words for people. Pure. */
 
-/** What the connection is doing, in one line. */
-export function statusOf(call: CallState, connection: ConnectionState, names: Names): string {
+export interface Status {
+  readonly text: string;
+  /** `bad`: it does not get better by itself. */
+  readonly tone: 'good' | 'waiting' | 'bad';
+}
+
+const good = (text: string): Status => ({ text, tone: 'good' });
+const waiting = (text: string): Status => ({ text, tone: 'waiting' });
+const bad = (text: string): Status => ({ text, tone: 'bad' });
+
+/** What the connection is doing, in one line: nothing that changes every few seconds, for it is read out. */
+export function statusOf(call: CallState, names: Names): Status {
   const linked = call.participants.filter(({ link }) => link !== null);
-  const of = (state: string) =>
-    linked.filter(({ link }) => link === state).map(({ userId }) => names(userId));
+  const named = (these: readonly ParticipantState[]) => these.map(({ userId }) => names(userId));
+  const of = (state: string) => named(linked.filter(({ link }) => link === state));
+  const goesOn = of('connected').length > 0;
+  if (call.signaling === 'closed') {
+    // The others' links are cut when the server gives the seat up, so it does not go on for long.
+    return goesOn
+      ? bad('The server has refused this page, so the call will soon be lost. Load the page again to stay.')
+      : bad('The server has refused this page. Load it again.');
+  }
   if (call.signaling === 'reconnecting') {
-    const goesOn = of('connected').length > 0 ? ' The call goes on.' : '';
-    return connection === 'closed'
-      ? `The server has refused this page.${goesOn}`
-      : `The way to the server is lost; looking for it…${goesOn}`;
+    return waiting(`The way to the server is lost; looking for it…${goesOn ? ' The call goes on.' : ''}`);
   }
   const reconnecting = of('reconnecting');
-  if (reconnecting.length > 0) return `Reconnecting to ${list(reconnecting)}…`;
+  if (reconnecting.length > 0) return waiting(`Reconnecting to ${list(reconnecting)}…`);
   const connecting = of('connecting');
-  if (connecting.length > 0) return `Connecting to ${list(connecting)}…`;
-  if (call.signaling === 'degraded') return 'The server has lost a part of itself. The call goes on.';
-  if (linked.length > 0) return `${wayTo(linked, names)}${quality(linked)}`;
-  const ringing = call.participants.filter(({ status }) => status === 'RINGING');
-  if (ringing.length > 0) return `Ringing ${list(ringing.map(({ userId }) => names(userId)))}…`;
-  return 'Nobody else is here.';
+  if (connecting.length > 0) return waiting(`Connecting to ${list(connecting)}…`);
+  const away = named(call.participants.filter(({ status }) => status === 'RECONNECTING'));
+  if (away.length > 0) {
+    return waiting(`The server has lost ${list(away)}; waiting for them to come back…`);
+  }
+  if (call.signaling === 'degraded') {
+    return waiting('The server has lost a part of itself. The call goes on.');
+  }
+  if (linked.length > 0) return good(wayTo(linked, names));
+  const ringing = named(call.participants.filter(({ status }) => status === 'RINGING'));
+  if (ringing.length > 0) return waiting(`Ringing ${list(ringing)}…`);
+  return waiting('Nobody else is here.');
+}
+
+/** What the page is doing, and can do, while it is in no call. */
+export function readinessOf(connection: ConnectionState, busy: string | null): Status {
+  if (busy !== null) return waiting(busy);
+  if (connection === 'closed') return bad('The server has refused this page. Load it again.');
+  if (connection !== 'connected') return waiting('Looking for the server…');
+  return good('Ready. When somebody calls you, it rings here.');
 }
 
 function wayTo(linked: readonly ParticipantState[], names: Names): string {
@@ -44,7 +72,9 @@ function wayTo(linked: readonly ParticipantState[], names: Names): string {
     : `Connected to ${whom}, partly through a relay`;
 }
 
-function quality(linked: readonly ParticipantState[]): string {
+/** How well it is connected, by the worst link; empty where nothing is measured yet. */
+export function figuresOf({ participants }: CallState): string {
+  const linked = participants.filter(({ link }) => link === 'connected');
   const worst = (values: readonly (number | null | undefined)[]) => {
     const known = values.filter((value) => value != null);
     return known.length === 0 ? null : Math.max(...known);
@@ -55,7 +85,7 @@ function quality(linked: readonly ParticipantState[]): string {
     ...(roundTrip === null ? [] : [`${roundTrip} ms there and back`]),
     ...(loss === null ? [] : [loss === 0 ? 'nothing lost' : `${loss} % lost`]),
   ];
-  return parts.length === 0 ? '' : ` · ${parts.join(' · ')}`;
+  return parts.join(' · ');
 }
 
 /** Why a call is over. */
@@ -78,7 +108,7 @@ export function endingOf(call: CallState, names: Names): string {
       return 'A connection was lost for too long.';
     case 'DISCONNECTED':
     case 'NEVER_CONNECTED':
-      return 'This page was away for too long.';
+      return 'The server does not have this page in the call any more: it was away for too long.';
     case 'REPLACED':
       return 'The call goes on in another window of yours.';
     case 'REMOVED':
@@ -143,7 +173,11 @@ export function errorText(error: unknown): string {
         return error.message;
     }
   }
-  if (error instanceof ConnectionError) return 'The server can’t be reached. Try again in a moment.';
+  if (error instanceof ConnectionError) {
+    return error.code === 'REFUSED'
+      ? 'The server has refused this page. Load it again.'
+      : 'The server can’t be reached. Try again in a moment.';
+  }
   return error instanceof Error ? error.message : String(error);
 }
 
