@@ -118,6 +118,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     unit,
     outbox,
     instances,
+    eventsKeptMs: config.eventsKeptMs,
     reclaim: () => seats.reclaim(),
     onLag: metrics.sweepLagged,
     onError: (what, error) => warn(`The sweeper failed at: ${what}`, error),

@@ -232,6 +232,14 @@ export const SETTINGS = {
     why: 'the others may come back from a lost connection; longer is a call left open by mistake',
     schema: duration('100ms', '24h'),
   }),
+  EVENT_RETENTION: setting({
+    group: 'Calls',
+    about: 'How long what happened in a call (its timeline) is kept after its end. The call itself stays.',
+    allowed: 'duration, 1s to 3650d',
+    default: '90d',
+    why: 'long enough to explain a call that somebody complains of, no record of people for ever',
+    schema: duration('1s', '3650d'),
+  }),
   INITIATE_RATE: setting({
     group: 'Calls',
     about: 'Calls a user may start in a minute, over all instances.',

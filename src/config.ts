@@ -29,6 +29,8 @@ export interface Config {
   readonly redisUrl: string | null;
   readonly jwt: JwtConfig | null;
   readonly allowedOrigins: readonly string[];
+  /** How long the events of an ended call are kept. */
+  readonly eventsKeptMs: number;
   readonly limits: {
     readonly maxParticipants: number;
     readonly maxInvitees: number;
@@ -148,6 +150,7 @@ export function loadConfig(env: Environment = process.env): Config {
     redisUrl: values.REDIS_URL,
     jwt: jwtOf(values),
     allowedOrigins: values.ALLOWED_ORIGINS ?? [],
+    eventsKeptMs: values.EVENT_RETENTION,
     limits: {
       maxParticipants: values.MAX_PARTICIPANTS,
       maxInvitees: values.MAX_INVITEES,

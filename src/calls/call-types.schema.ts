@@ -191,6 +191,7 @@ export const CallRef = builder.objectRef<CallView>('Call').implement({
     timeline: t.field({
       type: TimelineConnectionRef,
       description: `What happened, in order: the record that explains a failed call. No SDP, candidate or address is in it.
+Empty some time after the call's end (EVENT_RETENTION).
 \`first\`: 1 to ${TIMELINE_PAGE} entries. Errors: BAD_USER_INPUT.`,
       args: { first: t.arg.int({ required: true, defaultValue: 100 }), after: t.arg.string() },
       resolve: (call, { first, after }, { services }) => {

@@ -192,6 +192,23 @@ export async function dueCalls(db: Db, limit: number): Promise<{ id: string; due
   }));
 }
 
+/**
+ * Deletes the events of calls that ended longer ago than `keptMs`, of at most so many calls. Calls that another
+ * instance is at are skipped. Returns how many it did.
+ */
+export async function forgetEvents(db: Db, keptMs: number, limit: number): Promise<number> {
+  const { rows } = await sql`
+    with old as (
+      select id from calls
+      where events_kept and ended_at < now() - ${keptMs}::int8 * interval '1 millisecond'
+      order by ended_at limit ${limit} for update skip locked
+    ), gone as (
+      delete from call_events using old where call_events.call_id = old.id
+    )
+    update calls set events_kept = false from old where calls.id = old.id returning calls.id`.execute(db);
+  return rows.length;
+}
+
 /** Calls in which the user is being rung. */
 export async function ringingCallIds(db: Db, userId: string): Promise<string[]> {
   const rows = await db

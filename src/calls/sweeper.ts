@@ -2,13 +2,13 @@ import { sql } from 'kysely';
 import { repeat } from '../background.ts';
 import { TIMINGS } from '../config.ts';
 import type { Instances } from '../seats/instances.ts';
-import { type Db, dueCalls } from './call.repository.ts';
+import { type Db, dueCalls, forgetEvents } from './call.repository.ts';
 import type { CallUnit } from './call-unit.ts';
 import type { Outbox } from './outbox.ts';
 
 /**
  * The one sweeper, on every instance, each second: seats of dead instances, calls in which something is due,
- * changes that a crash left unpublished; and, beside it, the heartbeat. Calls that another instance is at are
+ * changes that a crash left unpublished, events that are old; and, beside it, the heartbeat. Calls that another instance is at are
  * skipped.
  */
 
@@ -17,6 +17,8 @@ export interface SweeperDeps {
   readonly unit: CallUnit;
   readonly outbox: Outbox;
   readonly instances: Instances;
+  /** How long the events of an ended call are kept, milliseconds. */
+  readonly eventsKeptMs: number;
   /** This instance had been taken for dead. */
   readonly reclaim: () => Promise<void>;
   /** Seconds between a deadline and the sweep that found it. */
@@ -82,6 +84,7 @@ export class Sweeper {
     await this.#try('dead instances', () => instances.releaseSeatsOfTheDead());
     await this.#try('deadlines', () => this.sweepDue());
     await this.#try('outbox', () => outbox.sweep());
+    await this.#try('old events', () => this.#forget());
     if (this.#turns++ % CLEAN_EVERY === 0) await this.#try('idempotency keys', () => this.#clean());
   }
 
@@ -116,6 +119,13 @@ export class Sweeper {
   #advance(callId: string): Promise<void> {
     // Every change brings the call up to now first: there is nothing to add to that.
     return this.#try('a call that is due', () => this.#deps.unit.change(callId, () => null, true));
+  }
+
+  async #forget(): Promise<void> {
+    const { db, eventsKeptMs } = this.#deps;
+    for (let look = 0; look < LOOKS && !this.#stopped; look++) {
+      if ((await forgetEvents(db, eventsKeptMs, BATCH)) < BATCH) return;
+    }
   }
 
   async #clean(): Promise<void> {

@@ -54,6 +54,8 @@ export interface CallTable {
   end_reason: CallEndReason | null;
   ended_by: string | null;
   due_at: NullableInstant;
+  /** False once its events were deleted for their age. */
+  events_kept: Generated<boolean>;
 }
 
 export interface CallParticipantTable {

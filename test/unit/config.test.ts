@@ -41,6 +41,7 @@ describe('loadConfig', () => {
       redisUrl: null,
       jwt: null,
       allowedOrigins: [],
+      eventsKeptMs: 90 * 86_400_000,
       limits: {
         maxParticipants: 10,
         maxInvitees: 100,
