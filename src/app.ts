@@ -183,6 +183,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     now,
     allowedOrigins: config.allowedOrigins,
     maxConnections: config.limits.maxConnections,
+    maxConnectionsPerUser: config.limits.maxConnectionsPerUser,
     production: config.production,
     demo: demo && { ...demo, conversationId: DEMO_CONVERSATION, folder: DEMO_FOLDER, host: config.host },
   });

@@ -99,6 +99,14 @@ export const SETTINGS = {
     why: 'at some 30 KB for an idle connection about 300 MB, which a small instance has',
     schema: integer(1, 1_000_000),
   }),
+  MAX_CONNECTIONS_PER_USER: setting({
+    group: 'Server',
+    about: 'WebSocket connections of one user on one instance; further ones are closed with 1013.',
+    allowed: '1 to 1000000',
+    default: '50',
+    why: 'more windows and devices than a person has, too few to take the place of everyone',
+    schema: integer(1, 1_000_000),
+  }),
   DATABASE_URL: setting({
     group: 'Storage',
     about: 'Postgres. Without it the embedded database, for one instance.',

@@ -42,6 +42,7 @@ export interface Config {
     readonly aloneTimeoutMs: number;
     readonly initiatePerMinute: number;
     readonly maxConnections: number;
+    readonly maxConnectionsPerUser: number;
   };
   readonly iceServers: NonNullable<SettingValues['ICE_SERVERS']>;
   /** The first secret signs. */
@@ -161,6 +162,7 @@ export function loadConfig(env: Environment = process.env): Config {
       aloneTimeoutMs: values.ALONE_TIMEOUT,
       initiatePerMinute: values.INITIATE_RATE,
       maxConnections: values.MAX_CONNECTIONS,
+      maxConnectionsPerUser: values.MAX_CONNECTIONS_PER_USER,
     },
     iceServers: values.ICE_SERVERS ?? [],
     turn:

@@ -23,7 +23,7 @@ export class Connection implements SocketLink {
   #corked = false;
   #heard = true;
   #expiry: NodeJS.Timeout | undefined;
-  #onEnd: (() => void) | null = null;
+  readonly #onEnd: (() => void)[] = [];
   #ended = false;
 
   constructor(ws: WebSocket, tcp: Duplex) {
@@ -97,7 +97,7 @@ export class Connection implements SocketLink {
   /** Once, when nothing can be sent any more; at once where that is so already. */
   onEnd(listener: () => void): void {
     if (this.#ended) listener();
-    else this.#onEnd = listener;
+    else this.#onEnd.push(listener);
   }
 
   #hear(): void {
@@ -108,6 +108,6 @@ export class Connection implements SocketLink {
     if (this.#ended) return;
     this.#ended = true;
     clearTimeout(this.#expiry);
-    this.#onEnd?.();
+    for (const listener of this.#onEnd) listener();
   }
 }

@@ -32,6 +32,7 @@ export interface HttpServerDeps {
   /** Beside the server's own. */
   readonly allowedOrigins: readonly string[];
   readonly maxConnections: number;
+  readonly maxConnectionsPerUser: number;
   /** Suggestions of names go. */
   readonly production: boolean;
   /** Null but in a demo, which hands out tokens to anyone. */
@@ -127,6 +128,7 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
     verify,
     allowedOrigins,
     maxConnections: deps.maxConnections,
+    maxConnectionsPerUser: deps.maxConnectionsPerUser,
     logger,
     metrics,
     now,

@@ -19,7 +19,11 @@ export const SOCKET_TIMINGS = {
   initMs: 5_000,
   /** From our close frame to the peer's; then the connection is cut. */
   closeMs: 3_000,
+  /** Over how long a drain closes sockets at most: so the other instances are not all asked at once. */
+  drainMs: 3_000,
 };
+/** Sockets that a drain closes in a millisecond, where they are so few that it does not take `drainMs`. */
+const DRAINED_PER_MS = 1;
 
 export interface WebSocketDeps {
   readonly operations: SocketOperations;
@@ -27,6 +31,7 @@ export interface WebSocketDeps {
   /** Beside the server's own. */
   readonly allowedOrigins: readonly string[];
   readonly maxConnections: number;
+  readonly maxConnectionsPerUser: number;
   readonly logger: Pick<Logger, 'error'>;
   readonly metrics: Pick<Metrics, 'socketOpened' | 'socketClosed' | 'internalError'>;
   readonly now: () => number;
@@ -46,9 +51,10 @@ const CLOSE_BY_CODE: ReadonlyMap<number, CloseFrame> = new Map(
 /** GraphQL over WebSocket (`graphql-transport-ws`) for the upgrades of an HTTP server. */
 export function serveWebSockets(server: Server, path: string, deps: WebSocketDeps): WebSockets {
   const { operations, verify, logger, metrics, now } = deps;
-  const { pingMs, initMs, closeMs } = { ...SOCKET_TIMINGS, ...deps.timings };
+  const { pingMs, initMs, closeMs, drainMs } = { ...SOCKET_TIMINGS, ...deps.timings };
   /** From the upgrade to the last of it: what the cap counts. */
   const connections = new Set<Connection>();
+  const byUser = new Map<string, number>();
   let onGone: (() => void) | null = null;
 
   // A variable, for the types do not know `closeTimeout` yet.
@@ -67,6 +73,10 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
       const authorization = connectionParams?.authorization;
       try {
         const viewer = await verify(bearer(typeof authorization === 'string' ? authorization : null));
+        if (!admit(viewer.userId, connection)) {
+          connection.close(CLOSE.FULL);
+          return false;
+        }
         connection.session.viewer = viewer;
         connection.closeAt(viewer.tokenExpiresAt, CLOSE.TOKEN_EXPIRED, now);
         return true;
@@ -81,6 +91,19 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
     execute: operations.execute,
     subscribe: operations.subscribe,
   });
+
+  /** One user's pages, devices or mistakes must not take the place of everyone's. */
+  function admit(userId: string, connection: Connection): boolean {
+    const open = byUser.get(userId) ?? 0;
+    if (open >= deps.maxConnectionsPerUser) return false;
+    byUser.set(userId, open + 1);
+    connection.onEnd(() => {
+      const left = (byUser.get(userId) ?? 1) - 1;
+      if (left === 0) byUser.delete(userId);
+      else byUser.set(userId, left);
+    });
+    return true;
+  }
 
   function closeFor(error: unknown): CloseFrame {
     if (error instanceof TokenError) {
@@ -151,7 +174,11 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
       });
       clearInterval(pings);
       if (connections.size === 0) return;
-      for (const connection of connections) connection.close(CLOSE.RESTARTING);
+      const live = [...connections];
+      const spread = Math.min(drainMs, live.length / DRAINED_PER_MS);
+      for (const [index, connection] of live.entries()) {
+        setTimeout(() => connection.close(CLOSE.RESTARTING), (index / live.length) * spread);
+      }
       await gone;
     },
   };

@@ -148,6 +148,19 @@ describe('How a socket is closed', () => {
     await third.close();
   });
 
+  it('1013 where one user has as many as one may have; others are taken', async () => {
+    const { url } = await start({ maxConnectionsPerUser: 2 });
+    const first = await RawSocket.open(url, 'ada');
+    const second = await RawSocket.open(url, 'ada');
+    const refused = await RawSocket.open(url, null);
+    refused.send({ type: 'connection_init', payload: { authorization: 'Bearer ada' } });
+    expect(await refused.closed).toEqual(closeOf(CLOSE.FULL));
+    const other = await RawSocket.open(url, 'ben');
+    await first.close();
+    const third = await RawSocket.open(url, 'ada');
+    for (const socket of [second, third, other]) await socket.close();
+  });
+
   it('with what a subscription asks for; its streams end at once, whenever the peer answers', async () => {
     const { url, fake, observed } = await start();
     const socket = await RawSocket.open(url, 'ada');
@@ -160,6 +173,19 @@ describe('How a socket is closed', () => {
     socket.ws.resume();
     expect(await socket.closed).toEqual(closeOf(CLOSE.TOO_SLOW));
     await eventually(() => observed.sockets === 0);
+  });
+
+  it('1012 one after the other, so that not all come back elsewhere at once', async () => {
+    const server = await start({ maxConnectionsPerUser: 1_000 });
+    const sockets = await Promise.all(Array.from({ length: 300 }, () => RawSocket.open(server.url, 'ada')));
+    const closing = server.close();
+    await Promise.race(sockets.map(({ closed }) => closed));
+    // Those whose turn has not come are served as before.
+    expect(server.observed.sockets).toBeGreaterThan(100);
+    const closes = await Promise.all(sockets.map(({ closed }) => closed));
+    expect(new Set(closes.map(({ code }) => code))).toEqual(new Set([1012]));
+    await closing;
+    servers.splice(servers.indexOf(server), 1);
   });
 
   it('1012 when the server closes, which takes no new one and ends in a few seconds', async () => {

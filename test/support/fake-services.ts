@@ -254,6 +254,7 @@ export async function startFakeServer(overrides: Partial<HttpServerDeps> = {}) {
     now: Date.now,
     allowedOrigins: [],
     maxConnections: 1_000,
+    maxConnectionsPerUser: 1_000,
     production: false,
     demo: null,
     ...overrides,

@@ -52,6 +52,7 @@ describe('loadConfig', () => {
         aloneTimeoutMs: 60_000,
         initiatePerMinute: 10,
         maxConnections: 10_000,
+        maxConnectionsPerUser: 50,
       },
       iceServers: [],
       turn: null,
