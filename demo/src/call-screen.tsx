@@ -1,8 +1,8 @@
 import type { Call } from '@ringdown/client';
 import { useCall, useLocalMedia } from '@ringdown/client/react';
 import { useEffect, useState } from 'react';
+import { LoadAgain } from './buttons.tsx';
 import { Controls } from './controls.tsx';
-import { LoadAgain } from './directory.tsx';
 import { type Demo, list, type Names } from './people.ts';
 import type { Session } from './session.ts';
 import { OwnScreen, OwnTile, ScreenTile, Tile } from './tile.tsx';
@@ -38,7 +38,7 @@ export function CallScreen({
     <main
       className="call"
       tabIndex={-1}
-      aria-label={`Call with ${list(shown.map(({ userId }) => names(userId)))}`}
+      aria-label={shown.length > 0 ? `Call with ${list(shown.map(({ userId }) => names(userId)))}` : 'Call'}
     >
       <div className="line">
         <div>
@@ -94,7 +94,6 @@ export function CallScreen({
         state={state}
         session={session}
         demo={demo}
-        names={names}
         speakerId={speakerId}
         setSpeakerId={setSpeakerId}
       />

@@ -1,12 +1,13 @@
 import type { Call, CallState } from '@ringdown/client';
 import { useLocalMedia } from '@ringdown/client/react';
 import { useEffect } from 'react';
+import { Avatar } from './avatar.tsx';
+import { Words } from './buttons.tsx';
 import { DevicesMenu } from './devices-menu.tsx';
 import { Icon } from './icons.tsx';
 import { Menu } from './menu.tsx';
-import type { Demo, Names } from './people.ts';
+import type { Demo } from './people.ts';
 import type { Session } from './session.ts';
-import { Words } from './words-on-button.tsx';
 
 /** What can be done in a call. */
 export function Controls({
@@ -14,7 +15,6 @@ export function Controls({
   state,
   session,
   demo,
-  names,
   speakerId,
   setSpeakerId,
 }: {
@@ -22,7 +22,6 @@ export function Controls({
   readonly state: CallState;
   readonly session: Session;
   readonly demo: Demo;
-  readonly names: Names;
   readonly speakerId: string;
   readonly setSpeakerId: (id: string) => void;
 }) {
@@ -93,7 +92,8 @@ export function Controls({
                       run(() => call.invite([id]));
                     }}
                   >
-                    Add {names(id) === name ? name : id}
+                    <Avatar id={id} name={name} />
+                    Add {name}
                   </button>
                 </li>
               ))}

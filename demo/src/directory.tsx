@@ -1,5 +1,5 @@
-import { Action } from './action.tsx';
 import { Avatar } from './avatar.tsx';
+import { Action, LoadAgain } from './buttons.tsx';
 import { Developers } from './developers.tsx';
 import { Icon } from './icons.tsx';
 import { type Demo, list, type Names } from './people.ts';
@@ -33,10 +33,12 @@ export function Directory({
           <p>
             <strong>{endingOf(ended, names)}</strong>
           </p>
-          <p className="fine">
-            With {list(ended.participants.map(({ userId }) => names(userId)))}
-            {ended.durationSeconds !== null && ` · ${clock(ended.durationSeconds)}`}
-          </p>
+          {ended.answeredAt !== null && (
+            <p className="fine">
+              With {list(ended.participants.map(({ userId }) => names(userId)))}
+              {ended.durationSeconds !== null && ` · ${clock(ended.durationSeconds)}`}
+            </p>
+          )}
         </section>
       )}
       {elsewhere.map((call) => (
@@ -97,14 +99,5 @@ export function Directory({
       </ul>
       <Developers demo={demo} />
     </main>
-  );
-}
-
-/** What is left to do where the server has refused this page. A call that it is in is entered again. */
-export function LoadAgain() {
-  return (
-    <button type="button" onClick={() => location.reload()}>
-      Load the page again
-    </button>
   );
 }

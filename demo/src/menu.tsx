@@ -1,6 +1,6 @@
 import { type ReactNode, useEffect, useId, useRef, useState } from 'react';
+import { Words } from './buttons.tsx';
 import { Icon } from './icons.tsx';
-import { Words } from './words-on-button.tsx';
 
 /** A button with a panel. Escape and a click elsewhere close it. */
 export function Menu({

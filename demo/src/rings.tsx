@@ -1,6 +1,6 @@
 import type { IncomingCall } from '@ringdown/client';
-import { Action } from './action.tsx';
 import { Avatar } from './avatar.tsx';
+import { Action } from './buttons.tsx';
 import { Icon } from './icons.tsx';
 import { list, type Names } from './people.ts';
 import type { Session } from './session.ts';
@@ -41,8 +41,6 @@ function Ring({
     .map(({ userId }) => userId)
     .filter((id) => id !== user.id && id !== ring.callerId);
   const video = ring.type === 'VIDEO';
-  // One call at a time: whoever answers another one leaves this one.
-  const answer = call ? 'Leave and answer' : 'Answer';
   return (
     <article className="ring">
       <Avatar id={ring.callerId} name={caller} />
@@ -51,6 +49,8 @@ function Ring({
         {others.length > 0 && `, with ${list(others.map(names))}`}
         <span className="fine">
           {video ? 'Video call' : 'Voice call'}
+          {/* One call at a time. */}
+          {call && ' · Answering it leaves this one'}
           {silent && ' · Press any key to hear it ring'}
         </span>
         {/* The page's own line says it too, and is read out; this card may lie over it. */}
@@ -64,19 +64,19 @@ function Ring({
         {video && (
           <Action className="go" off={busy !== null} onClick={() => session.answer(ring, true)}>
             <Icon name="camera" />
-            {answer}
+            Answer
           </Action>
         )}
         <Action className={video ? '' : 'go'} off={busy !== null} onClick={() => session.answer(ring, false)}>
           <Icon name="phone" />
-          {video ? `${answer} without video` : answer}
+          {video ? 'Answer without video' : 'Answer'}
         </Action>
         {call && (
-          <button type="button" onClick={() => session.decline(ring, true)}>
+          <button type="button" className="half" onClick={() => session.decline(ring, true)}>
             I’m busy
           </button>
         )}
-        <button type="button" className="stop" onClick={() => session.decline(ring, false)}>
+        <button type="button" className="stop half" onClick={() => session.decline(ring, false)}>
           <Icon name="hangUp" />
           Decline
         </button>

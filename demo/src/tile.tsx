@@ -83,11 +83,11 @@ export function Tile({
         <div className="powers">
           {!media.muted && (
             <button type="button" onClick={() => run(() => call.mute(userId))}>
-              Mute {name}
+              Mute<span className="unseen"> {name}</span>
             </button>
           )}
           <button type="button" onClick={() => run(() => call.remove(userId))}>
-            Remove {name}
+            Remove<span className="unseen"> {name}</span>
           </button>
         </div>
       )}
@@ -169,7 +169,7 @@ export function OwnScreen({ track }: { readonly track: MediaStreamTrack }) {
   const stream = useMemo(() => new MediaStream([track]), [track]);
   const attach = useMediaStream(stream);
   return (
-    <figure className="tile pictured">
+    <figure className="tile screen pictured">
       <video ref={attach} aria-label="Your own screen" autoPlay playsInline muted />
       <figcaption>
         <span className="name">Your screen</span>

@@ -58,7 +58,7 @@ export function readinessOf(connection: ConnectionState, busy: string | null): S
   if (busy !== null) return waiting(busy);
   if (connection === 'closed') return bad('The server has refused this page. Load it again.');
   if (connection !== 'connected') return waiting('Looking for the server…');
-  return good('Ready. When somebody calls you, it rings here.');
+  return good('Ready. Calls to you ring here.');
 }
 
 function wayTo(linked: readonly ParticipantState[], names: Names): string {

@@ -14,7 +14,12 @@ let app: App;
 beforeAll(async () => {
   const executablePath = programPath('chromium');
   const allow = ['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream=device-count=2'];
-  browser = await chromium.launch({ executablePath, args: [...CHROMIUM_ARGUMENTS, ...allow] });
+  // An address at which a page is not trusted as one at localhost is: like another machine's at plain http.
+  const elsewhere = [`--host-resolver-rules=MAP ${ELSEWHERE} 127.0.0.1`];
+  browser = await chromium.launch({
+    executablePath,
+    args: [...CHROMIUM_ARGUMENTS, ...allow, ...elsewhere],
+  });
   refusing = await chromium.launch({
     executablePath,
     args: [...CHROMIUM_ARGUMENTS, '--deny-permission-prompts'],
@@ -25,28 +30,47 @@ afterAll(async () => {
   await refusing?.close();
 });
 // Whoever closes a window keeps their seat for a while: so each test has people of its own.
+const start = (port = '0') => startApp(loadConfig({ PORT: port, METRICS_PORT: '0' }), createLogger('fatal'));
 beforeEach(async () => {
-  app = await startApp(loadConfig({ PORT: '0', METRICS_PORT: '0' }), createLogger('fatal'));
+  app = await start();
 });
 
-const opened: { readonly page: Page; readonly problems: string[] }[] = [];
+/** Documentation's own (RFC 5737), so nobody's; an IP address, for by another name the demo is not served. */
+const ELSEWHERE = '192.0.2.1';
+
+const opened: Page[] = [];
+let problems: string[] = [];
+/** What the browser says in its console where a test takes the network away. */
+let excused: RegExp | null = null;
 afterEach(async () => {
-  const left = opened.splice(0);
-  const problems = left.flatMap((page) => page.problems);
-  for (const { page } of left) await page.context().close();
+  for (const page of opened.splice(0)) await page.context().close();
   await app.stop();
-  expect(problems).toEqual([]);
+  const left = problems.filter((problem) => !excused?.test(problem));
+  problems = [];
+  excused = null;
+  expect(left).toEqual([]);
 });
 
-async function open(user: string, options: BrowserContextOptions = {}, where = browser): Promise<Page> {
+interface Options extends BrowserContextOptions {
+  readonly where?: Browser;
+  /** Before anything is loaded. */
+  readonly prepare?: (page: Page) => Promise<unknown>;
+}
+
+/** A window of its own. */
+async function load(path: string, { where = browser, prepare, ...options }: Options = {}): Promise<Page> {
   const context = await where.newContext(options);
   const page = await context.newPage();
-  const problems: string[] = [];
-  opened.push({ page, problems });
+  opened.push(page);
   page.on('pageerror', (error) => problems.push(error.message));
-  // A camera that is refused is said on the page; the browser says it in its console too.
   page.on('console', (message) => message.type() === 'error' && problems.push(message.text()));
-  await page.goto(`${app.url}/?user=${user}`);
+  await prepare?.(page);
+  await page.goto(`${app.url}${path}`);
+  return page;
+}
+
+async function open(user: string, options: Options = {}): Promise<Page> {
+  const page = await load(`/?user=${user}`, options);
   await status(page, 'Ready');
   return page;
 }
@@ -76,14 +100,93 @@ async function inCall(): Promise<{ ada: Page; ben: Page }> {
   return { ada, ben };
 }
 
+/** Until it moves on from where it is now. */
+async function moves(page: Page, user: string): Promise<void> {
+  const video = page.locator(`video[data-user=${user}][data-source=camera]`);
+  const frames = (element: SVGElement | HTMLElement) =>
+    (element as HTMLVideoElement).getVideoPlaybackQuality().totalVideoFrames;
+  const before = await video.evaluate(frames);
+  await expect.poll(() => video.evaluate(frames), { timeout: 20_000 }).toBeGreaterThan(before + 3);
+}
+
+declare const asking: { times: number; readonly tracks: MediaStreamTrack[]; allow(): void };
+
+/** The user is asked for the camera, and does not answer before `asking.allow()`. */
+async function ask(page: Page): Promise<void> {
+  await page.addInitScript(() => {
+    const { mediaDevices } = navigator;
+    const getUserMedia = mediaDevices.getUserMedia.bind(mediaDevices);
+    let allow = () => {};
+    const allowed = new Promise<void>((resolve) => {
+      allow = resolve;
+    });
+    const kept: typeof asking = { times: 0, tracks: [], allow: () => allow() };
+    Object.assign(window, { asking: kept });
+    mediaDevices.getUserMedia = async (constraints) => {
+      kept.times += 1;
+      await allowed;
+      const stream = await getUserMedia(constraints);
+      kept.tracks.push(...stream.getTracks());
+      return stream;
+    };
+  });
+}
+
+/** Faster than the page can show that it has heard the first time. */
+async function pressTwice(page: Page, name: string): Promise<void> {
+  await button(page, name).evaluate((element) => {
+    (element as HTMLElement).click();
+    (element as HTMLElement).click();
+  });
+}
+
+const isFocused = (element: Element) => element === document.activeElement;
+
+/** Tab until the focus is there and can be seen, then Enter. */
+async function enter(page: Page, name: string): Promise<void> {
+  await button(page, name).waitFor();
+  for (let presses = 0; presses < 60; presses++) {
+    await page.keyboard.press('Tab');
+    const outline = await button(page, name).evaluate((element) =>
+      element === document.activeElement ? getComputedStyle(element).outlineStyle : null,
+    );
+    if (outline === null) continue;
+    expect(outline).toBe('solid');
+    await page.keyboard.press('Enter');
+    return;
+  }
+  throw new Error(`Tab does not lead to ${name}`);
+}
+
+/** What a screen reader could make nothing of. */
+async function flaws(page: Page): Promise<string[]> {
+  const nameless = (await page.locator('body').ariaSnapshot())
+    .split('\n')
+    .filter((line) => /^\s*- (button|link|textbox|combobox|group|region|list|main)( \[.*\])?:?$/.test(line))
+    .filter((line) => !/- (list|group)/.test(line));
+  const found = await page.evaluate(() => {
+    const all = (selector: string) => [...document.querySelectorAll(selector)];
+    const ids = all('[id]').map(({ id }) => id);
+    return [
+      ...ids.filter((id, index) => ids.indexOf(id) !== index).map((id) => `Twice: #${id}`),
+      ...all('video:not([aria-label])').map(({ outerHTML }) => outerHTML),
+      ...all('[aria-controls], [aria-labelledby]')
+        .map((one) => one.getAttribute('aria-labelledby'))
+        .filter((id) => id !== null && !ids.includes(id))
+        .map((id) => `Nowhere: #${id}`),
+      ...(all('main').length === 1 ? [] : ['Not one main']),
+      ...(all('h1').length === 1 ? [] : ['Not one h1']),
+    ];
+  });
+  return [...nameless, ...found];
+}
+
 describe('the demo', () => {
   it('lets somebody choose who to be, and asks nothing of the network but its own server', async () => {
-    const context = await browser.newContext();
-    const page = await context.newPage();
-    opened.push({ page, problems: [] });
     const asked = new Set<string>();
-    page.on('request', (request) => asked.add(new URL(request.url()).host));
-    await page.goto(app.url);
+    const page = await load('/', {
+      prepare: async (unloaded) => unloaded.on('request', (it) => asked.add(new URL(it.url()).host)),
+    });
     await press(page, 'Be Ada');
     await status(page, 'Ready');
     expect(await page.getByRole('button', { name: /^Call \w+$/ }).count()).toBe(5);
@@ -127,6 +230,11 @@ describe('the demo', () => {
     await ben.getByText('muted', { exact: true }).waitFor();
     await ada.keyboard.press('m');
     await ben.getByText('muted', { exact: true }).waitFor({ state: 'detached' });
+    // Where the focus is elsewhere, keys are not the call's.
+    await ada.mouse.click(2, 2);
+    await ada.keyboard.press('m');
+    expect(await button(ada, 'Unmute').count()).toBe(0);
+    await ada.getByRole('main').focus();
     await ada.keyboard.press('v');
     await ben.getByText('camera off', { exact: true }).waitFor();
     await press(ada, 'Turn camera on');
@@ -187,22 +295,102 @@ describe('the demo', () => {
     await status(ada, 'Connected to Ben');
   });
 
-  it('comes back into the call after a reload', async () => {
+  it('comes back into the call after a reload, and by the browser’s Back', async () => {
     const { ada, ben } = await inCall();
     await ben.reload();
+    await sees(ben, 'ada');
+    await status(ada, 'Connected to Ben');
+    await ben.goto('about:blank');
+    await ben.goBack();
     await sees(ben, 'ada');
     await status(ada, 'Connected to Ben');
     await press(ada, 'Leave');
     await ended(ben, 'Ada hung up.');
   });
 
+  it('is as muted and as dark after a reload as before', async () => {
+    const { ada, ben } = await inCall();
+    await press(ben, 'Mute');
+    await press(ben, 'Turn camera off');
+    await ada.getByText('muted', { exact: true }).waitFor();
+    await ada.getByText('camera off', { exact: true }).waitFor();
+    await ben.reload();
+    await sees(ben, 'ada');
+    await button(ben, 'Unmute').waitFor();
+    await button(ben, 'Turn camera on').waitFor();
+    await ada.getByText('muted', { exact: true }).waitFor();
+    await ada.getByText('camera off', { exact: true }).waitFor();
+  });
+
+  it('leaves the call where it is when the tab is duplicated, and offers to move it', async () => {
+    const { ada, ben } = await inCall();
+    // Opened by the page itself, and so with a copy of its sessionStorage, as a duplicate.
+    const [copy] = await Promise.all([
+      ben.context().waitForEvent('page'),
+      ben.evaluate(() => void window.open(location.href)),
+    ]);
+    await status(copy, 'Ready');
+    await button(copy, 'Move it here').waitFor();
+    await status(ben, 'Connected to Ada');
+    await press(ada, 'Leave');
+    await ended(ben, 'Ada hung up.');
+    // Nobody tells a window that is not in it of its end.
+    await button(copy, 'Move it here').waitFor({ state: 'detached' });
+  });
+
   it('says what to do where the camera is refused, and goes on without', async () => {
-    const [ada, ben] = [await open('ada'), await open('ben', {}, refusing)];
+    const [ada, ben] = [await open('ada'), await open('ben', { where: refusing })];
     await press(ada, 'Call Ben');
     await press(ben, 'Answer');
     await ben.getByText('Your camera and microphone may not be used').waitFor();
     await sees(ben, 'ada');
     await ada.getByText('camera off', { exact: true }).waitFor();
+  });
+
+  it('asks for the camera once, however often Answer is pressed, and closes it with the call', async () => {
+    const [ada, ben] = [await open('ada'), await open('ben', { prepare: ask })];
+    await press(ada, 'Call Ben');
+    await pressTwice(ben, 'Answer');
+    await status(ben, 'Asking for your camera and microphone…');
+    for (const name of ['Answer', 'Answer without video', 'Call Ada', 'Call Cleo without video']) {
+      expect(await button(ben, name).getAttribute('aria-disabled'), name).toBe('true');
+    }
+    await pressTwice(ben, 'Answer without video');
+    await ben.evaluate(() => asking.allow());
+    await sees(ada, 'ben');
+    expect(await ben.evaluate(() => asking.times)).toBe(1);
+    await press(ada, 'Leave');
+    await ended(ben, 'Ada hung up.');
+    await ben.waitForFunction(() => asking.tracks.every((track) => track.readyState === 'ended'));
+  });
+
+  it('asks for the camera once, however often a call is moved', async () => {
+    const { ada } = await inCall();
+    const other = await open('ben', { prepare: ask });
+    await pressTwice(other, 'Move it here');
+    await status(other, 'Asking for your camera and microphone…');
+    expect(await button(other, 'Move it here').getAttribute('aria-disabled')).toBe('true');
+    await other.evaluate(() => asking.allow());
+    await sees(other, 'ada');
+    expect(await other.evaluate(() => asking.times)).toBe(1);
+    await status(ada, 'Connected to Ben');
+  });
+
+  it('says what a page at plain http can’t do, and does the rest', async () => {
+    const url = app.url.replace('127.0.0.1', ELSEWHERE);
+    const [ada, ben] = [await open('ada'), await open('ben')];
+    await ben.goto(`${url}/?user=ben`);
+    await status(ben, 'Ready');
+    await ben.getByText('For developers').click();
+    await press(ben, 'Copy token of Ben');
+    const token = ben.getByRole('textbox', { name: /copy it yourself: the token of Ben/ });
+    expect(await token.inputValue()).toMatch(/^ey.*\..*\./);
+    await press(ada, 'Call Ben');
+    await press(ben, 'Answer');
+    await ben.getByText('This browser gives this page no camera and microphone').waitFor();
+    await sees(ben, 'ada');
+    await press(ben, 'Leave');
+    await ended(ada, 'Ben hung up.');
   });
 
   it.each([
@@ -223,5 +411,201 @@ describe('the demo', () => {
       const box = await button(ada, name).boundingBox();
       expect(box && box.y + box.height).toBeLessThanOrEqual(viewport.height);
     }
+  });
+});
+
+describe('the demo, where the server is out of reach', () => {
+  it('says so at the load, and tries again when asked to', async () => {
+    excused = /Failed to load resource/;
+    const page = await load('/?user=ada', {
+      prepare: (unloaded) => unloaded.route('**/demo.json', (route) => route.abort()),
+    });
+    await page
+      .getByRole('alert')
+      .filter({ hasText: 'The server can’t be reached. Is it running?' })
+      .waitFor();
+    await page.unroute('**/demo.json');
+    await press(page, 'Try again');
+    await status(page, 'Ready');
+  });
+
+  it('gives the server’s own words where it answers, and refuses', async () => {
+    excused = /Failed to load resource/;
+    const page = await load('/', {
+      prepare: (unloaded) =>
+        unloaded.route('**/demo.json', (route) =>
+          route.fulfill({ status: 403, json: { error: 'Open it as localhost.' } }),
+        ),
+    });
+    await page.getByRole('alert').filter({ hasText: 'Open it as localhost.' }).waitFor();
+  });
+
+  it('says that it looks for the server as long as it gets no connection', async () => {
+    let isUp = false;
+    const page = await load('/?user=ada', {
+      prepare: (unloaded) =>
+        unloaded.routeWebSocket('**/graphql', (socket) => {
+          if (isUp) socket.connectToServer();
+          else void socket.close();
+        }),
+    });
+    await status(page, 'Looking for the server…');
+    expect(await button(page, 'Call Ben').getAttribute('aria-disabled')).toBe('true');
+    isUp = true;
+    await status(page, 'Ready');
+    expect(await button(page, 'Call Ben').getAttribute('aria-disabled')).toBe('false');
+  });
+
+  it('says that the server has refused it, and what to do', async () => {
+    const page = await load('/?user=ada', {
+      prepare: (unloaded) =>
+        unloaded.route('**/demo.json', async (route) => {
+          const answer = await (await route.fetch()).json();
+          for (const user of answer.users) user.token = 'worth nothing';
+          await route.fulfill({ json: answer });
+        }),
+    });
+    await status(page, 'The server has refused this page. Load it again.');
+    await page.unroute('**/demo.json');
+    await press(page, 'Load the page again');
+    await status(page, 'Ready');
+  });
+
+  it('says in a call that the server has refused it, and is in the call again after a load', async () => {
+    let refuse = () => {};
+    const prepare = (unloaded: Page) =>
+      unloaded.routeWebSocket('**/graphql', (socket) => {
+        const server = socket.connectToServer();
+        refuse = () => {
+          void socket.close({ code: 4401, reason: 'Unauthorized' });
+          void server.close({ code: 1000 });
+        };
+      });
+    const [ada, ben] = [await open('ada'), await open('ben', { prepare })];
+    await press(ada, 'Call Ben');
+    await press(ben, 'Answer');
+    await sees(ada, 'ben');
+    await sees(ben, 'ada');
+    refuse();
+    await status(ben, 'The server has refused this page, so the call will soon be lost.');
+    await status(ada, 'The server has lost Ben; waiting for them to come back…');
+    await press(ben, 'Load the page again');
+    await sees(ben, 'ada');
+    await status(ada, 'Connected to Ben');
+  });
+
+  it('says that the call goes on without the server, and that it is lost when a new one is there', async () => {
+    excused = /WebSocket connection to|Failed to load resource/;
+    const { ada, ben } = await inCall();
+    const cleo = await open('cleo');
+    const { port } = new URL(app.url);
+    await app.stop();
+    for (const page of [ada, ben]) {
+      await status(page, 'The way to the server is lost; looking for it… The call goes on.');
+    }
+    await status(cleo, 'Looking for the server…');
+    await moves(ada, 'ben');
+    // With an empty database, and new tokens.
+    app = await start(port);
+    for (const page of [ada, ben]) {
+      await ended(page, 'The server does not have this page in the call any more');
+      await status(page, 'Ready');
+    }
+    await press(cleo, 'Call Ben');
+    await button(ben, 'Answer').waitFor();
+  });
+
+  it('says that it reconnects to whoever is gone', async () => {
+    const { ada, ben } = await inCall();
+    await ben.goto('about:blank');
+    await status(ada, 'Reconnecting to Ben…');
+    await ada.locator('.tile', { hasText: 'Ben' }).getByText('Reconnecting…').waitFor();
+    await ben.goBack();
+    await status(ada, 'Connected to Ben');
+    await moves(ada, 'ben');
+  });
+});
+
+describe('the demo, without a mouse or a screen', () => {
+  it('is used by Tab and Enter alone, from the choice of a user to the end of a call', async () => {
+    const [ada, ben] = [await load('/'), await load('/')];
+    await enter(ada, 'Be Ada');
+    await enter(ben, 'Be Ben');
+    await status(ada, 'Ready');
+    await status(ben, 'Ready');
+    await enter(ada, 'Call Ben');
+    await button(ben, 'Answer').waitFor();
+    await enter(ben, 'Answer');
+    await sees(ada, 'ben');
+    await sees(ben, 'ada');
+    await enter(ada, 'Mute');
+    await ben.getByText('muted', { exact: true }).waitFor();
+    await enter(ben, 'Devices');
+    await ben.locator('.devices option').nth(1).waitFor({ state: 'attached' });
+    await ben.keyboard.press('Tab');
+    expect(await ben.getByLabel('Camera', { exact: true }).evaluate(isFocused)).toBe(true);
+    await ben.keyboard.press('Escape');
+    expect(await button(ben, 'Devices').evaluate(isFocused)).toBe(true);
+    await enter(ada, 'Leave');
+    await ended(ada, 'You hung up.');
+    await ended(ben, 'Ada hung up.');
+  });
+
+  it('takes the focus along when the screen changes, and not at the first load', async () => {
+    const [ada, ben] = [await load('/'), await open('ben')];
+    const on = (page: Page, name: string) => page.locator(`main[aria-label="${name}"]:focus`).waitFor();
+    await button(ada, 'Be Ada').waitFor();
+    expect(await ada.evaluate(() => document.activeElement === document.body)).toBe(true);
+    await press(ada, 'Be Ada');
+    await on(ada, 'Call somebody');
+    await press(ada, 'Call Ben');
+    await on(ada, 'Call with Ben');
+    await press(ben, 'Decline');
+    await on(ben, 'Call somebody');
+    await ended(ada, 'Ben declined.');
+    await on(ada, 'Call somebody');
+    await press(ada, 'Call Ben');
+    await press(ben, 'Answer');
+    await on(ben, 'Call with Ada');
+    await press(ben, 'Leave');
+    await on(ben, 'Call somebody');
+    await on(ada, 'Call somebody');
+  });
+
+  it('reads out what the connection does, and not its figures', async () => {
+    const { ada } = await inCall();
+    await ada.locator('.figures', { hasText: 'ms there and back' }).waitFor();
+    const live = await ada.locator('[role=status], [role=alert], [aria-live]').allTextContents();
+    expect(live).toContainEqual('Connected to Ben directly');
+    expect(live.join()).not.toMatch(/ ms|nothing lost|% lost/);
+  });
+
+  it('has a name for every button, field and picture, and no id twice', async () => {
+    const first = await load('/');
+    await button(first, 'Be Ada').waitFor();
+    await first.getByText('For developers').click();
+    expect(await flaws(first)).toEqual([]);
+    const { ada, ben } = await inCall();
+    expect(await flaws(ben)).toEqual([]);
+    await press(ada, 'Devices');
+    await ada.getByLabel('Camera', { exact: true }).waitFor();
+    expect(await flaws(ada)).toEqual([]);
+    await ada.keyboard.press('Escape');
+    const cleo = await open('cleo');
+    expect(await flaws(cleo)).toEqual([]);
+    await press(ada, 'Add someone');
+    expect(await flaws(ada)).toEqual([]);
+    await press(ada, 'Add Cleo');
+    await button(cleo, 'Answer').waitFor();
+    expect(await flaws(cleo)).toEqual([]);
+    await press(cleo, 'Answer');
+    await sees(ada, 'cleo');
+    await press(ben, 'Share screen');
+    await sees(ada, 'ben', 'screen');
+    expect(await flaws(ada)).toEqual([]);
+    expect(await flaws(ben)).toEqual([]);
+    await press(ada, 'End for everyone');
+    await ended(ben, 'Ada ended the call for everyone.');
+    expect(await flaws(ben)).toEqual([]);
   });
 });

@@ -42,7 +42,7 @@ export function summarise(report: Report, before: Counts | null): { stats: LinkS
   };
   // Another connection counts from 0 again; and another pair its bytes, but the tracks' packets go on.
   const isSamePair = before !== null && (before.pair === null || before.pair === counts.pair);
-  const since = isSamePair && before.bytesSent <= counts.bytesSent ? before : null;
+  const since = isSamePair ? before : null;
   const heard = before !== null && before.packetsReceived <= counts.packetsReceived ? before : null;
   const seconds = since === null ? 0 : (counts.at - since.at) / 1_000;
   const rate = (bytes: number) => (seconds > 0 ? Math.max(0, Math.round((bytes * 8) / 1_000 / seconds)) : 0);
@@ -65,7 +65,7 @@ export function summarise(report: Report, before: Counts | null): { stats: LinkS
   };
 }
 
-/** The transport names it; in Firefox, which has no transport, it is `selected`. */
+/** The transport names it; in a Firefox that tells of no transport it is `selected`. */
 function chosenPair(report: Report, entries: readonly Record<string, unknown>[]) {
   const transport = entries.find(({ type }) => type === 'transport');
   const named = report.get(String(transport?.selectedCandidatePairId));

@@ -54,6 +54,12 @@ interface Slot {
   turn: number;
 }
 
+/** A device that was asked for, and in which turn. */
+interface Wish {
+  readonly device: Device;
+  readonly turn: number;
+}
+
 const EMPTY = (): Slot => ({ track: null, own: true, wanted: {}, deviceId: null, error: null, turn: 0 });
 
 export class LocalMedia extends Emitter<LocalMediaEvents> {
@@ -86,14 +92,16 @@ export class LocalMedia extends Emitter<LocalMediaEvents> {
    * the state, and the other one works all the same.
    */
   async open({ microphone = false, camera = false }: OpenOptions): Promise<LocalMediaState> {
+    const asked = { microphone, camera };
+    const devices = (['microphone', 'camera'] as const).filter((device) => asked[device] !== false);
+    // As of now: what is turned off before its time comes is not asked for.
+    const wishes = devices.map((device) => this.#wish(device));
     await this.#enqueue(async () => {
-      const asked = { microphone, camera };
-      const devices = (['microphone', 'camera'] as const).filter((device) => asked[device] !== false);
       for (const device of devices) {
         const wanted = asked[device];
         this.#slots[device].wanted = typeof wanted === 'object' ? wanted : {};
       }
-      await this.#acquire(devices);
+      await this.#acquire(wishes);
     });
     return this.#state;
   }
@@ -109,7 +117,7 @@ export class LocalMedia extends Emitter<LocalMediaEvents> {
     this.#change();
     if (muted || track) return;
     await this.#enqueue(async () => {
-      if (!this.#muted && this.#slots.microphone.track === null) await this.#reopen('microphone');
+      if (!this.#muted && this.#slots.microphone.track === null) await this.#reopen(this.#wish('microphone'));
     });
   }
 
@@ -121,9 +129,9 @@ export class LocalMedia extends Emitter<LocalMediaEvents> {
       this.#put('camera', null);
       return;
     }
-    const { turn } = camera;
+    const wish = this.#wish('camera');
     await this.#enqueue(async () => {
-      if (camera.turn === turn && camera.track === null) await this.#reopen('camera');
+      if (camera.track === null) await this.#reopen(wish);
     });
   }
 
@@ -139,18 +147,25 @@ export class LocalMedia extends Emitter<LocalMediaEvents> {
         this.#change();
         return;
       }
-      await this.#acquire([device]);
+      await this.#acquire([this.#wish(device)]);
       if (slot.error !== null) slot.wanted = before;
     });
   }
 
   /** Asks the user for a screen, window or tab; to be called from their click. False where they chose none. */
   async startScreen(): Promise<boolean> {
+    if (this.#closed) return false;
+    const { screen } = this.#slots;
+    const { turn } = screen;
     try {
       const track = await this.#askScreen();
       if (track === null) return false;
+      if (screen.turn !== turn) {
+        track.stop();
+        return false;
+      }
       this.#put('screen', track, true);
-      return this.#slots.screen.track === track;
+      return screen.track === track;
     } catch (cause) {
       this.#fail('screen', cause);
       return false;
@@ -159,6 +174,7 @@ export class LocalMedia extends Emitter<LocalMediaEvents> {
 
   /** The others see that it has ended. */
   stopScreen(): void {
+    this.#slots.screen.turn += 1;
     this.#put('screen', null);
   }
 
@@ -180,32 +196,40 @@ export class LocalMedia extends Emitter<LocalMediaEvents> {
     navigator.mediaDevices?.removeEventListener('devicechange', this.#onDevices);
   }
 
-  async #acquire(devices: readonly Device[]): Promise<void> {
-    if (devices.length === 0 || this.#closed) return;
-    const turns = devices.map((device) => this.#slots[device].turn);
+  #wish(device: Device): Wish {
+    return { device, turn: this.#slots[device].turn };
+  }
+
+  #isWanted({ device, turn }: Wish): boolean {
+    return this.#slots[device].turn === turn;
+  }
+
+  async #acquire(asked: readonly Wish[]): Promise<void> {
+    const wishes = asked.filter((wish) => this.#isWanted(wish));
+    const [first] = wishes;
+    if (first === undefined || this.#closed) return;
     try {
-      const stream = await this.#ask(devices);
-      for (const [index, device] of devices.entries()) {
-        const [track] = device === 'camera' ? stream.getVideoTracks() : stream.getAudioTracks();
-        if (this.#slots[device].turn === turns[index]) this.#put(device, track ?? null, true);
+      const stream = await this.#ask(wishes.map(({ device }) => device));
+      for (const wish of wishes) {
+        const [track] = wish.device === 'camera' ? stream.getVideoTracks() : stream.getAudioTracks();
+        if (this.#isWanted(wish)) this.#put(wish.device, track ?? null, true);
         else track?.stop();
       }
     } catch (cause) {
-      const [device, ...others] = devices;
       // Asked for together one refusal takes both: so each by itself.
-      if (others.length > 0) for (const each of devices) await this.#acquire([each]);
-      else this.#fail(device!, cause);
+      if (wishes.length > 1) for (const wish of wishes) await this.#acquire([wish]);
+      else if (this.#isWanted(first)) this.#fail(first.device, cause);
     }
   }
 
   /** The device that was chosen, or where it is not there any more another one. */
-  async #reopen(device: Device): Promise<void> {
-    const slot = this.#slots[device];
-    await this.#acquire([device]);
+  async #reopen(wish: Wish): Promise<void> {
+    const slot = this.#slots[wish.device];
+    await this.#acquire([wish]);
     if (slot.error?.reason !== 'missing' || slot.wanted.deviceId === undefined) return;
     slot.wanted = { ...slot.wanted };
     delete slot.wanted.deviceId;
-    await this.#acquire([device]);
+    await this.#acquire([wish]);
   }
 
   async #ask(devices: readonly Device[]): Promise<MediaStream> {
@@ -259,11 +283,12 @@ export class LocalMedia extends Emitter<LocalMediaEvents> {
   #ended(source: MediaSource, track: MediaStreamTrack): void {
     const slot = this.#slots[source];
     if (slot.track !== track) return;
-    const { own, turn } = slot;
+    const { own } = slot;
     this.#put(source, null);
     if (source === 'screen' || !own) return;
+    const wish = this.#wish(source);
     void this.#enqueue(async () => {
-      if (slot.track === null && slot.turn === turn) await this.#reopen(source);
+      if (slot.track === null) await this.#reopen(wish);
     });
   }
 
