@@ -281,6 +281,7 @@ describe('the demo', () => {
     await cleo.getByText('The host has muted you.').waitFor();
     await press(ada, 'Remove Cleo');
     await ended(cleo, 'The host has taken you out of the call.');
+    await ada.getByRole('status').filter({ hasText: 'Cleo: Removed' }).waitFor();
     await sees(ada, 'ben');
     await press(ada, 'End for everyone');
     await ended(ben, 'Ada ended the call for everyone.');

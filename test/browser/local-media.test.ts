@@ -454,6 +454,26 @@ describe('the camera', () => {
     });
   });
 
+  it('is the one that was chosen last, however long the user takes over the one before', async () => {
+    const { run } = await open();
+    const seen = await run(async (lab) => {
+      const { media } = lab;
+      await media.open({ camera: true });
+      const first = media.state.camera.deviceId!;
+      const other = (await lab.cameras()).find((id) => id !== first)!;
+      lab.takeTime();
+      const changes = [media.setDevice('camera', other), media.setDevice('camera', first)];
+      const prompt = await lab.prompt();
+      // One question at a time.
+      const prompts = lab.prompts.length;
+      prompt.allow();
+      (await lab.prompt(2)).allow();
+      await Promise.all(changes);
+      return { prompts, isFirst: media.state.camera.deviceId === first, ...lab.view() };
+    });
+    expect(seen).toMatchObject({ prompts: 1, isFirst: true, camera: 'live', live: ['video'] });
+  });
+
   it('stays where the other one can’t be had, which is an error until a change works', async () => {
     const { run } = await open();
     const seen = await run(async (lab) => {
@@ -579,6 +599,18 @@ describe('a track that ends by itself', () => {
       return { asked: lab.asked, tracks: lab.tracks, ...lab.view() };
     });
     expect(seen).toMatchObject({ asked: [], tracks: ['camera on', 'camera off'], ...ALL_OFF });
+  });
+
+  it('changes nothing where another one has taken its place', async () => {
+    const { run } = await open();
+    const seen = await run(async (lab) => {
+      const [first, second] = [lab.canvas(), lab.canvas()];
+      lab.media.setTrack('camera', first);
+      lab.media.setTrack('camera', second);
+      lab.end(first);
+      return { stays: lab.track('camera') === second, tracks: lab.tracks };
+    });
+    expect(seen).toEqual({ stays: true, tracks: ['camera on', 'camera on'] });
   });
 
   it('is followed by another camera where the chosen one is not there any more', async () => {
@@ -796,19 +828,29 @@ describe('the end', () => {
     const { run } = await open();
     const seen = await run(async (lab) => {
       const { media } = lab;
+      const { mediaDevices } = navigator;
+      const list = mediaDevices.enumerateDevices.bind(mediaDevices);
+      let lists = 0;
+      mediaDevices.enumerateDevices = () => {
+        lists += 1;
+        return list();
+      };
+      media.on('devices', () => lab.errors.push('devices'));
       await media.open({ camera: true });
       const before = lab.asked.length;
+      // One is still being listed when the end comes.
+      mediaDevices.dispatchEvent(new Event('devicechange'));
       media.close();
-      media.on('devices', () => lab.errors.push('devices'));
-      navigator.mediaDevices.dispatchEvent(new Event('devicechange'));
+      mediaDevices.dispatchEvent(new Event('devicechange'));
       await media.open({ camera: true, microphone: true });
       await media.setCamera(true);
       await media.setMuted(false);
       const isShared = await media.startScreen();
-      // As long as a list takes.
+      const asked = lab.asked.length - before;
+      // As long as a list takes, and one of the two.
       await media.devices();
-      return { asked: lab.asked.length - before, isShared, errors: lab.errors, ...lab.view() };
+      return { asked, lists, isShared, errors: lab.errors, ...lab.view() };
     });
-    expect(seen).toEqual({ asked: 0, isShared: false, errors: [], ...ALL_OFF });
+    expect(seen).toEqual({ asked: 0, lists: 2, isShared: false, errors: [], ...ALL_OFF });
   });
 });
