@@ -542,7 +542,8 @@ describe('the demo, without a mouse or a screen', () => {
     await enter(ada, 'Mute');
     await ben.getByText('muted', { exact: true }).waitFor();
     await enter(ben, 'Devices');
-    await ben.locator('.devices option').nth(1).waitFor({ state: 'attached' });
+    // Until the devices are known there is nothing to choose, and nothing to tab to.
+    await ben.getByLabel('Camera', { exact: true }).locator('option').nth(1).waitFor({ state: 'attached' });
     await ben.keyboard.press('Tab');
     expect(await ben.getByLabel('Camera', { exact: true }).evaluate(isFocused)).toBe(true);
     await ben.keyboard.press('Escape');
