@@ -55,6 +55,10 @@ export class Link extends Emitter<LinkEvents> {
   #generation = 0;
   /** Of the local offer that waits for its answer; null where none does. */
   #offered: number | null = null;
+  /** ICE is to be restarted as soon as that offer is answered. */
+  #restartOwed = false;
+  /** Our last one, for an offer that comes again. */
+  #answer: { readonly sdp: string; readonly generation: number } | null = null;
   /** Of the remote description that was set last. */
   #described = 0;
   /** Whose connection that description is of; null where this connection has none. */
@@ -114,9 +118,12 @@ export class Link extends Emitter<LinkEvents> {
     if (this.#options.polite) this.#options.send({ renegotiate: { iceRestart: true } });
     else
       this.#negotiate(async () => {
-        // The other one may have taken the offer that waits, and the answer may be lost: so it can't be taken
-        // back, but the connection given up.
-        if (this.#offered !== null) this.#replace();
+        // The other one may have taken the offer that waits, so it can't be taken back. Its answer may be lost.
+        if (this.#offered !== null) {
+          this.#restartOwed = true;
+          this.#sendOffer(this.#offered, this.#connection.localDescription?.sdp ?? '');
+          return;
+        }
         this.#slots.open();
         this.#connection.restartIce();
         await this.#offer();
@@ -161,6 +168,8 @@ export class Link extends Emitter<LinkEvents> {
     this.#slots = new Slots(connection, this.#options.outgoing);
     this.#session = null;
     this.#offered = null;
+    this.#restartOwed = false;
+    this.#answer = null;
     this.#ignoring = false;
     // Both have it from the start, so that there is a link without any media, too (RFC 8832 is not needed).
     this.#channel = connection.createDataChannel('ringdown', { negotiated: true, id: 0 });
@@ -293,8 +302,12 @@ export class Link extends Emitter<LinkEvents> {
   }
 
   async #receiveOffer({ sdp, generation }: { sdp: string; generation: number }): Promise<void> {
-    // A late one: a newer one has been answered.
-    if (generation <= this.#described) return;
+    // A late one: a newer one has been answered. Or the same one again, whose answer was lost.
+    if (generation <= this.#described) {
+      const again = this.#answer?.generation === generation && this.#session === sessionOf(sdp);
+      if (again && this.#answer) this.#options.send({ answer: this.#answer });
+      return;
+    }
     this.#generation = Math.max(this.#generation, generation);
     this.#ignoring = !this.#options.polite && this.#offered !== null;
     if (this.#ignoring) return;
@@ -312,9 +325,9 @@ export class Link extends Emitter<LinkEvents> {
     await this.#describe(sdp, generation);
     this.#batch.hold(generation);
     await this.#connection.setLocalDescription();
-    const answer = await this.#localSdp();
+    this.#answer = { sdp: await this.#localSdp(), generation };
     if (this.#closed) return;
-    this.#options.send({ answer: { sdp: answer, generation } });
+    this.#options.send({ answer: this.#answer });
     this.#batch.release();
   }
 
@@ -332,6 +345,10 @@ export class Link extends Emitter<LinkEvents> {
     this.#ignoring = false;
     this.#session = session;
     await this.#describe(sdp, generation);
+    if (!this.#restartOwed) return;
+    this.#restartOwed = false;
+    this.#connection.restartIce();
+    await this.#offer();
   }
 
   /** The remote description of this generation is set: candidates that waited for it go in. */
