@@ -54,7 +54,7 @@ module.exports = {
     },
     {
       name: 'adapters-in-app-only',
-      comment: 'Only the composition root builds concrete things. Their types anyone may name.',
+      comment: 'Only the composition root builds them. Their types anyone may name.',
       severity: 'error',
       from: { path: '^(src|client)/', pathNot: ['^src/(app|migrate)\\.ts$', ...ADAPTERS] },
       to: { path: ADAPTERS, dependencyTypesNot: ['type-only'] },

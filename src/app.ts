@@ -1,43 +1,27 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { v4 as uuid } from 'uuid';
 import { createDemoTokens } from './auth/demo.ts';
 import { createTokenVerifier } from './auth/token.ts';
-import { Background } from './background.ts';
-import { type CallLog, LogUnavailable, type SeatHolder } from './call-log/call-log.ts';
+import type { CallLog } from './call-log/call-log.ts';
 import type { Channels } from './call-log/channels.ts';
-import { Feeds } from './call-log/feeds.ts';
 import { MemoryCallLog } from './call-log/memory.ts';
 import { MemoryChannels } from './call-log/memory-channels.ts';
 import { RedisCallLog } from './call-log/redis.ts';
 import { RedisChannels } from './call-log/redis-channels.ts';
 import { RedisConnection } from './call-log/redis-connection.ts';
-import { readCall, readCalls, ringingCallIds } from './calls/call.repository.ts';
-import { createCallService } from './calls/call.service.ts';
-import { countFacts } from './calls/call-metrics.ts';
-import { CallUnit } from './calls/call-unit.ts';
-import { viewOf } from './calls/changes.ts';
-import { Outbox } from './calls/outbox.ts';
-import { whyNoSeat } from './calls/seat-check.ts';
-import { Sweeper } from './calls/sweeper.ts';
 import { type Config, TIMINGS } from './config.ts';
-import { createConversationService } from './conversations/conversation.service.ts';
+import { createCore } from './core.ts';
 import { migrate } from './database/migrator.ts';
 import { type Database, openDatabase } from './database/open.ts';
-import type { Services } from './graphql/services.ts';
 import { createMetricsServer } from './http/health.ts';
 import { createHttpServer } from './http/server.ts';
-import { createIceServerService } from './ice-servers/ice-server.service.ts';
-import { RingBoard } from './incoming/ring-board.ts';
 import type { Logger } from './observability/logger.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import { createRateLimiter } from './rate-limits/flexible-rate-limiter.ts';
-import { createInstances } from './seats/instances.ts';
-import { SeatService } from './seats/seat.service.ts';
-import { createSignalService } from './signals/signal.service.ts';
+import type { Instances } from './seats/instances.ts';
 
-/** The composition root: the only file that builds concrete things. */
+/** The composition root: the only file that builds adapters. */
 
 export interface App {
   /** `http://host:port` */
@@ -59,7 +43,6 @@ const LAST_WORK = 3_000;
 
 export async function startApp(config: Config, logger: Logger): Promise<App> {
   const now = Date.now;
-  const instanceId = uuid();
   const metrics = createMetrics({ perCall: config.metricsPerCall });
   metrics.turnConfigured(config.iceServers.length > 0);
   const warn = (what: string, error: unknown) => logger.warn({ err: error }, what);
@@ -74,90 +57,27 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
 
   const { log, channels, redis } = openLog(config, metrics, logger);
   await firstContact(log);
-  const { db } = database;
-  const rings = new RingBoard(channels, {
-    async ringing(userId) {
-      const calls = await readCalls(db, await ringingCallIds(db, userId));
-      return { calls: calls.map(({ call }) => viewOf(call)), now: calls[0]?.now ?? now() };
-    },
-    calls: async (callIds) => (await readCalls(db, callIds)).map(({ call }) => viewOf(call)),
-    onError: (error) => warn('Rings could not be read', error),
+  const core = createCore({
+    database,
+    pulse: pulse ?? database,
+    log,
+    channels,
+    initiations: createRateLimiter(
+      {
+        name: 'initiate',
+        limit: config.limits.initiatePerMinute,
+        windowMs: TIMINGS.initiateWindowMs,
+        answerMs: TIMINGS.rateLimitAnswerMs,
+      },
+      redis?.commands ?? null,
+    ),
+    hasRedis: redis !== null,
+    config,
+    metrics,
+    now,
+    warn,
   });
-  const outbox = new Outbox(db, log, rings, (error) => {
-    metrics.publishFailed();
-    if (!(error instanceof LogUnavailable)) warn('A change of state could not be published', error);
-    // Streams here need not wait for the log, where it is out of reach.
-    void feeds.pollStates();
-  });
-  const feeds: Feeds = new Feeds(log, {
-    createLog: (callId) => outbox.createLog(callId),
-    async seats(callId) {
-      const read = await readCall(db, callId);
-      const seats = new Map<string, SeatHolder>();
-      for (const { userId, seat } of read?.call.participants ?? []) if (seat) seats.set(userId, seat);
-      return { version: read?.call.version ?? 0, seats };
-    },
-    async statesAfter(callId, version) {
-      const rows = await outbox.rowsAfter(callId, version);
-      return rows.map((row) => ({ ...row.change, version: row.version, at: row.at }));
-    },
-    onError: (error) => warn('A call on this instance could not be followed', error),
-  });
-  const self = { id: instanceId, hasRedis: redis !== null };
-  const instances = createInstances(database, (pulse ?? database).db, () => unit, self, TIMINGS.deadAfterMs);
-  const unit: CallUnit = new CallUnit(database, outbox, config.limits, {
-    outage: instances.outage,
-    changed: (call, facts) => countFacts(metrics, call, facts),
-  });
-  const background = new Background((what, error) => warn(`${what} is tried again`, error));
-  const { untilDone } = background;
-  const seats = new SeatService({ db, unit, log, channels, feeds, metrics, instanceId, untilDone });
-  metrics.observeCalls(() => seats.calls());
-  const sweeper = new Sweeper({
-    db,
-    unit,
-    outbox,
-    instances,
-    eventsKeptMs: config.eventsKeptMs,
-    reclaim: () => seats.reclaim(),
-    onLag: metrics.sweepLagged,
-    onError: (what, error) => warn(`The sweeper failed at: ${what}`, error),
-  });
-
-  const seatRefusal = (callId: string, userId: string) => whyNoSeat(db, callId, userId);
-  const services: Services = {
-    calls: createCallService({
-      database,
-      unit,
-      log,
-      limits: config.limits,
-      initiations: createRateLimiter(
-        {
-          name: 'initiate',
-          limit: config.limits.initiatePerMinute,
-          windowMs: TIMINGS.initiateWindowMs,
-          answerMs: TIMINGS.rateLimitAnswerMs,
-        },
-        redis?.commands ?? null,
-      ),
-      metrics,
-      untilDone,
-    }),
-    signals: createSignalService({
-      log,
-      feeds,
-      metrics,
-      createLog: (callId) => outbox.createLog(callId),
-      whyNoSeat: seatRefusal,
-      now,
-    }),
-    conversations: createConversationService({ database, sweepDue: () => sweeper.sweepDue() }),
-    iceServers: createIceServerService({ servers: config.iceServers, whyNoSeat: seatRefusal, now }),
-    subscriptions: {
-      callEvents: (viewer, args, socket) => seats.open(viewer, args, socket),
-      incomingCalls: (viewer) => rings.open(viewer.userId),
-    },
-  };
+  const { services, instances, instanceId } = core;
 
   const demo = config.demo ? await createDemoTokens(config, randomBytes(32).toString('base64url')) : null;
   const jwt = config.jwt ?? demo?.jwt;
@@ -172,8 +92,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     cacheMs: TIMINGS.tokenCacheMs,
   });
 
-  await seats.listen();
-  await sweeper.start();
+  await core.start();
   const server = createHttpServer({
     services,
     verify,
@@ -200,12 +119,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     metrics,
     async stop() {
       await server.close();
-      await background.close(LAST_WORK);
-      await sweeper.stop();
-      await outbox.sweep().catch((error) => warn('What is unpublished is left to other instances', error));
-      await instances.leave().catch((error) => warn('Other instances find out by themselves', error));
-      await feeds.close();
-      await rings.close();
+      await core.stop(LAST_WORK);
       await log.close();
       await channels.close();
       await redis?.close();
@@ -251,7 +165,7 @@ function openLog(
 async function readiness(
   database: Database,
   log: CallLog,
-  instances: ReturnType<typeof createInstances>,
+  instances: Instances,
   hasRedis: boolean,
 ): Promise<{ ok: boolean; degraded: boolean; reasons: string[] }> {
   const reasons: string[] = [];

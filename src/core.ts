@@ -1,0 +1,155 @@
+import { v4 as uuid } from 'uuid';
+import { Background } from './background.ts';
+import { type CallLog, LogUnavailable, type SeatHolder } from './call-log/call-log.ts';
+import type { Channels } from './call-log/channels.ts';
+import { Feeds } from './call-log/feeds.ts';
+import { readCall, readCalls, ringingCallIds } from './calls/call.repository.ts';
+import { createCallService } from './calls/call.service.ts';
+import { countFacts } from './calls/call-metrics.ts';
+import { CallUnit } from './calls/call-unit.ts';
+import { viewOf } from './calls/changes.ts';
+import { Outbox } from './calls/outbox.ts';
+import { whyNoSeat } from './calls/seat-check.ts';
+import { Sweeper } from './calls/sweeper.ts';
+import { type Config, TIMINGS } from './config.ts';
+import { createConversationService } from './conversations/conversation.service.ts';
+import type { Database } from './database/open.ts';
+import type { Services } from './graphql/services.ts';
+import { createIceServerService } from './ice-servers/ice-server.service.ts';
+import { RingBoard } from './incoming/ring-board.ts';
+import type { Metrics } from './observability/metrics.ts';
+import type { RateLimiter } from './rate-limits/rate-limiter.ts';
+import { createInstances, type Instances } from './seats/instances.ts';
+import { SeatService } from './seats/seat.service.ts';
+import { createSignalService } from './signals/signal.service.ts';
+
+/**
+ * One instance without its doors: the services over a database, a log and channels, and what runs beside
+ * them. It knows these by their ports; app.ts gives it the real ones, and tests may give it others.
+ */
+
+export interface CoreParts {
+  readonly database: Database;
+  /** Where heartbeats are written; a connection of their own, that no full pool holds up. */
+  readonly pulse: Database;
+  readonly log: CallLog;
+  readonly channels: Channels;
+  readonly initiations: RateLimiter;
+  /** Whether `log` and `channels` reach other instances. */
+  readonly hasRedis: boolean;
+  readonly config: Pick<Config, 'limits' | 'eventsKeptMs' | 'iceServers'>;
+  readonly metrics: Metrics;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly warn: (what: string, error: unknown) => void;
+}
+
+export interface Core {
+  readonly instanceId: string;
+  readonly services: Services;
+  readonly instances: Instances;
+  /** The heartbeat and the sweeper. */
+  start(): Promise<void>;
+  /** Brings about what is owed within `lastWorkMs`, and says goodbye to the other instances. */
+  stop(lastWorkMs: number): Promise<void>;
+}
+
+export function createCore(parts: CoreParts): Core {
+  const { database, pulse, log, channels, config, metrics, now, warn } = parts;
+  const { db } = database;
+  const instanceId = uuid();
+
+  const rings = new RingBoard(channels, {
+    async ringing(userId) {
+      const calls = await readCalls(db, await ringingCallIds(db, userId));
+      return { calls: calls.map(({ call }) => viewOf(call)), now: calls[0]?.now ?? now() };
+    },
+    calls: async (callIds) => (await readCalls(db, callIds)).map(({ call }) => viewOf(call)),
+    onError: (error) => warn('Rings could not be read', error),
+  });
+  const outbox = new Outbox(db, log, rings, (error) => {
+    metrics.publishFailed();
+    if (!(error instanceof LogUnavailable)) warn('A change of state could not be published', error);
+    // Streams here need not wait for the log, where it is out of reach.
+    void feeds.pollStates();
+  });
+  const feeds: Feeds = new Feeds(log, {
+    createLog: (callId) => outbox.createLog(callId),
+    async seats(callId) {
+      const read = await readCall(db, callId);
+      const seats = new Map<string, SeatHolder>();
+      for (const { userId, seat } of read?.call.participants ?? []) if (seat) seats.set(userId, seat);
+      return { version: read?.call.version ?? 0, seats };
+    },
+    async statesAfter(callId, version) {
+      const rows = await outbox.rowsAfter(callId, version);
+      return rows.map((row) => ({ ...row.change, version: row.version, at: row.at }));
+    },
+    onError: (error) => warn('A call on this instance could not be followed', error),
+  });
+  const self = { id: instanceId, hasRedis: parts.hasRedis };
+  const instances = createInstances(database, pulse.db, () => unit, self, TIMINGS.deadAfterMs);
+  const unit: CallUnit = new CallUnit(database, outbox, config.limits, {
+    outage: instances.outage,
+    changed: (call, facts) => countFacts(metrics, call, facts),
+  });
+  const background = new Background((what, error) => warn(`${what} is tried again`, error));
+  const { untilDone } = background;
+  const seats = new SeatService({ db, unit, log, channels, feeds, metrics, instanceId, untilDone });
+  metrics.observeCalls(() => seats.calls());
+  const sweeper = new Sweeper({
+    db,
+    unit,
+    outbox,
+    instances,
+    eventsKeptMs: config.eventsKeptMs,
+    reclaim: () => seats.reclaim(),
+    onLag: metrics.sweepLagged,
+    onError: (what, error) => warn(`The sweeper failed at: ${what}`, error),
+  });
+
+  const seatRefusal = (callId: string, userId: string) => whyNoSeat(db, callId, userId);
+  const services: Services = {
+    calls: createCallService({
+      database,
+      unit,
+      log,
+      limits: config.limits,
+      initiations: parts.initiations,
+      metrics,
+      untilDone,
+    }),
+    signals: createSignalService({
+      log,
+      feeds,
+      metrics,
+      createLog: (callId) => outbox.createLog(callId),
+      whyNoSeat: seatRefusal,
+      now,
+    }),
+    conversations: createConversationService({ database, sweepDue: () => sweeper.sweepDue() }),
+    iceServers: createIceServerService({ servers: config.iceServers, whyNoSeat: seatRefusal, now }),
+    subscriptions: {
+      callEvents: (viewer, args, socket) => seats.open(viewer, args, socket),
+      incomingCalls: (viewer) => rings.open(viewer.userId),
+    },
+  };
+
+  return {
+    instanceId,
+    services,
+    instances,
+    async start() {
+      await seats.listen();
+      await sweeper.start();
+    },
+    async stop(lastWorkMs) {
+      await background.close(lastWorkMs);
+      await sweeper.stop();
+      await outbox.sweep().catch((error) => warn('What is unpublished is left to other instances', error));
+      await instances.leave().catch((error) => warn('Other instances find out by themselves', error));
+      await feeds.close();
+      await rings.close();
+    },
+  };
+}
