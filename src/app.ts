@@ -103,6 +103,8 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     allowedOrigins: config.allowedOrigins,
     maxConnections: config.limits.maxConnections,
     maxConnectionsPerUser: config.limits.maxConnectionsPerUser,
+    maxConnectionsPerAddress: config.limits.maxConnectionsPerAddress,
+    trustedProxies: config.trustedProxies,
     production: config.production,
     demo: demo && { ...demo, conversationId: DEMO_CONVERSATION, folder: DEMO_FOLDER, host: config.host },
   });

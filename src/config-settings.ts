@@ -12,6 +12,7 @@ import {
   text,
   url,
 } from './config-values.ts';
+import { isProxyName } from './http/client-address.ts';
 import { checkIceServers, checkIceServerUrl } from './ice-servers/ice-server-url.ts';
 
 /**
@@ -47,6 +48,10 @@ const iceServers = json.transform((value, context) => {
 
 const turnUrl = checkedBy((value) =>
   /^turns?:/i.test(value) ? checkIceServerUrl(value) : 'is not a turn: or turns: URL (RFC 7065)',
+);
+
+const proxyName = checkedBy((value) =>
+  isProxyName(value) ? null : 'is neither an address nor a range nor one of the words',
 );
 
 export const SETTINGS = {
@@ -106,6 +111,26 @@ export const SETTINGS = {
     default: '50',
     why: 'more windows and devices than a person has, too few to take the place of everyone',
     schema: integer(1, 1_000_000),
+  }),
+  MAX_CONNECTIONS_PER_ADDRESS: setting({
+    group: 'Server',
+    about:
+      'WebSocket connections of one client address on one instance, of IPv6 one /64; further ones are closed with 1013.',
+    allowed: '1 to 1000000',
+    default: null,
+    defaultNote: '`1000` where TRUSTED_PROXIES is set, else as many as MAX_CONNECTIONS',
+    why: "room for a large office behind one address, and it takes ten of them to fill an instance; while no proxy is named all clients may have the proxy's address, so that none is refused unasked",
+    schema: integer(1, 1_000_000),
+  }),
+  TRUSTED_PROXIES: setting({
+    group: 'Server',
+    about:
+      'Proxies whose `X-Forwarded-For` tells the address of a client. Name them alone, not networks that clients are in.',
+    allowed:
+      'list of addresses, of ranges such as `10.1.0.0/16`, and of the words `loopback`, `linklocal`, `uniquelocal`',
+    default: null,
+    why: 'anyone can send that header; from all others it is ignored',
+    schema: list(proxyName),
   }),
   DATABASE_URL: setting({
     group: 'Storage',

@@ -29,6 +29,7 @@ export interface Config {
   readonly redisUrl: string | null;
   readonly jwt: JwtConfig | null;
   readonly allowedOrigins: readonly string[];
+  readonly trustedProxies: readonly string[];
   /** How long the events of an ended call are kept. */
   readonly eventsKeptMs: number;
   readonly limits: {
@@ -43,6 +44,7 @@ export interface Config {
     readonly initiatePerMinute: number;
     readonly maxConnections: number;
     readonly maxConnectionsPerUser: number;
+    readonly maxConnectionsPerAddress: number;
   };
   readonly iceServers: NonNullable<SettingValues['ICE_SERVERS']>;
   /** The first secret signs. */
@@ -151,6 +153,7 @@ export function loadConfig(env: Environment = process.env): Config {
     redisUrl: values.REDIS_URL,
     jwt: jwtOf(values),
     allowedOrigins: values.ALLOWED_ORIGINS ?? [],
+    trustedProxies: values.TRUSTED_PROXIES ?? [],
     eventsKeptMs: values.EVENT_RETENTION,
     limits: {
       maxParticipants: values.MAX_PARTICIPANTS,
@@ -163,6 +166,7 @@ export function loadConfig(env: Environment = process.env): Config {
       initiatePerMinute: values.INITIATE_RATE,
       maxConnections: values.MAX_CONNECTIONS,
       maxConnectionsPerUser: values.MAX_CONNECTIONS_PER_USER,
+      maxConnectionsPerAddress: values.MAX_CONNECTIONS_PER_ADDRESS ?? defaultPerAddress(values),
     },
     iceServers: values.ICE_SERVERS ?? [],
     turn:
@@ -262,6 +266,13 @@ const HOUR = 3_600_000;
 /** Defaults of DISCONNECT_GRACE. In a demo people copy ids by hand before they open their stream. */
 const USUAL_GRACE = 15_000;
 const DEMO_GRACE = 120_000;
+/** Default of MAX_CONNECTIONS_PER_ADDRESS. */
+const OFFICE = 1_000;
+
+/** Behind a proxy that nobody named all clients have one address. */
+function defaultPerAddress({ TRUSTED_PROXIES, MAX_CONNECTIONS }: SettingValues): number {
+  return TRUSTED_PROXIES === null ? MAX_CONNECTIONS : OFFICE;
+}
 
 function defaultWarning(maxCallDuration: number): number {
   return maxCallDuration <= 2 * HOUR ? Math.floor(maxCallDuration / 2) : HOUR;

@@ -3,7 +3,7 @@ import { Background } from './background.ts';
 import { type CallLog, LogUnavailable, type SeatHolder } from './call-log/call-log.ts';
 import type { Channels } from './call-log/channels.ts';
 import { Feeds } from './call-log/feeds.ts';
-import { readCall, readCalls, ringingCallIds } from './calls/call.repository.ts';
+import { readCall, readCalls, ringsOf } from './calls/call.repository.ts';
 import { createCallService } from './calls/call.service.ts';
 import { countFacts } from './calls/call-metrics.ts';
 import { CallUnit } from './calls/call-unit.ts';
@@ -60,18 +60,18 @@ export function createCore(parts: CoreParts): Core {
   const instanceId = uuid();
 
   const rings = new RingBoard(channels, {
-    async ringing(userId) {
-      const calls = await readCalls(db, await ringingCallIds(db, userId));
+    ringing: (userIds) => ringsOf(db, userIds),
+    async calls(callIds) {
+      const calls = await readCalls(db, callIds);
       return { calls: calls.map(({ call }) => viewOf(call)), now: calls[0]?.now ?? now() };
     },
-    calls: async (callIds) => (await readCalls(db, callIds)).map(({ call }) => viewOf(call)),
     onError: (error) => warn('Rings could not be read', error),
   });
-  const outbox = new Outbox(db, log, rings, (error) => {
+  const outbox = new Outbox(db, log, rings, (error, { callId }) => {
     metrics.publishFailed();
     if (!(error instanceof LogUnavailable)) warn('A change of state could not be published', error);
     // Streams here need not wait for the log, where it is out of reach.
-    void feeds.pollStates();
+    void feeds.pollState(callId);
   });
   const feeds: Feeds = new Feeds(log, {
     createLog: (callId) => outbox.createLog(callId),
@@ -81,10 +81,7 @@ export function createCore(parts: CoreParts): Core {
       for (const { userId, seat } of read?.call.participants ?? []) if (seat) seats.set(userId, seat);
       return { version: read?.call.version ?? 0, seats };
     },
-    async statesAfter(callId, version) {
-      const rows = await outbox.rowsAfter(callId, version);
-      return rows.map((row) => ({ ...row.change, version: row.version, at: row.at }));
-    },
+    statesAfter: (known) => outbox.statesAfter(known),
     onError: (error) => warn('A call on this instance could not be followed', error),
   });
   const self = { id: instanceId, hasRedis: parts.hasRedis };

@@ -193,9 +193,11 @@ export class CallFeed {
   }
 
   #push(entry: Entry): void {
+    // First what may fail: an entry that can't be told has not been taken.
+    const events = eventsOf(this.callId, entry);
     this.#lastPlace = { seq: entry.seq, token: entry.token };
     if (entry.kind === 'state') this.#learn(entry.state);
-    this.#add({ kind: 'entry', entry, events: eventsOf(this.callId, entry) });
+    this.#add({ kind: 'entry', entry, events });
   }
 
   #learn(state: StateRecord): void {

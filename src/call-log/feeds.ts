@@ -1,4 +1,5 @@
 import { TIMINGS } from '../config.ts';
+import { inParts } from '../in-parts.ts';
 import { type CallLog, LogUnavailable, type SeatHolder, type StateRecord } from './call-log.ts';
 import { CallFeed } from './feed.ts';
 
@@ -9,10 +10,15 @@ export interface FeedSources {
   createLog(callId: string): Promise<boolean>;
   /** The seats of now and their version, from the database. */
   seats(callId: string): Promise<{ version: number; seats: ReadonlyMap<string, SeatHolder> }>;
-  /** Changes of state after a version, from the database. */
-  statesAfter(callId: string, version: number): Promise<readonly StateRecord[]>;
+  /** Changes of state after the version that is known of each call, from the database; a call's in their order. */
+  statesAfter(known: ReadonlyMap<string, number>): AsyncIterable<{ callId: string; state: StateRecord }>;
   onError(error: unknown): void;
 }
+
+/** Calls that one query asks for: it holds its connection for some milliseconds, and others go in between. */
+const POLLED_AT_ONCE = 1_000;
+/** Feeds that go back to the log at once; each may need the database, and all of them would fill the pool. */
+const RESTORED_AT_ONCE = 16;
 
 interface Held {
   readonly feed: CallFeed;
@@ -26,8 +32,8 @@ export class Feeds {
   readonly #sources: FeedSources;
   readonly #held = new Map<string, Held>();
   readonly #stopListening: () => void;
-  #poll: NodeJS.Timeout | undefined;
-  #polling = false;
+  #clock: NodeJS.Timeout | undefined;
+  #polling: Promise<void> | null = null;
 
   constructor(log: CallLog, sources: FeedSources) {
     this.#log = log;
@@ -108,13 +114,21 @@ export class Feeds {
 
   #degrade(): void {
     for (const { feed } of this.#held.values()) feed.degrade();
-    this.#poll ??= setInterval(() => void this.pollStates(), TIMINGS.statePollMs);
+    this.#clock ??= setInterval(() => {
+      this.#polling ??= this.#pollAll().finally(() => {
+        this.#polling = null;
+      });
+    }, TIMINGS.statePollMs);
   }
 
   #restore(): void {
-    clearInterval(this.#poll);
-    this.#poll = undefined;
-    for (const { feed } of this.#held.values()) void this.#restoreOne(feed);
+    clearInterval(this.#clock);
+    this.#clock = undefined;
+    const queue = [...this.all()];
+    const worker = async () => {
+      for (let feed = queue.shift(); feed; feed = queue.shift()) await this.#restoreOne(feed);
+    };
+    for (let i = 0; i < RESTORED_AT_ONCE; i++) void worker();
   }
 
   async #restoreOne(feed: CallFeed): Promise<void> {
@@ -134,33 +148,52 @@ export class Feeds {
     }
     // Out of reach again before it was done, or the database was: the next turn of the clock.
     if (feed.mode === 'local' && this.#log.health() === 'up') {
-      setTimeout(() => void this.#restoreOne(feed), TIMINGS.statePollMs).unref();
+      setTimeout(async () => {
+        // A call that ended meanwhile has no log to come back to: the database tells its end.
+        await this.pollState(feed.callId);
+        await this.#restoreOne(feed);
+      }, TIMINGS.statePollMs).unref();
     }
   }
 
   /** While the log is out of reach, changes of state come through the database. */
-  async pollStates(): Promise<void> {
-    if (this.#polling) return;
-    this.#polling = true;
+  async #pollAll(): Promise<void> {
+    const local = [...this.all()].filter((feed) => feed.mode === 'local');
+    for (const feeds of inParts(local, POLLED_AT_ONCE)) await this.#pollThese(feeds);
+  }
+
+  /** Brings a call's feed up to now, where the log does not. */
+  async pollState(callId: string): Promise<void> {
+    const feed = this.get(callId);
+    if (feed?.mode === 'local') await this.#pollThese([feed]);
+  }
+
+  /** Never rejects. Two of these side by side do no harm: a feed takes each version once. */
+  async #pollThese(feeds: readonly CallFeed[]): Promise<void> {
+    const known = new Map(feeds.map((feed) => [feed.callId, feed.version]));
+    const failed = new Set<string>();
     try {
-      for (const feed of this.all()) {
-        if (feed.mode !== 'local') continue;
-        for (const state of await this.#sources.statesAfter(feed.callId, feed.version))
-          feed.applyState(state);
+      for await (const { callId, state } of this.#sources.statesAfter(known)) {
+        // What follows a version that could not be taken would make a hole.
+        if (failed.has(callId)) continue;
+        try {
+          this.get(callId)?.applyState(state);
+        } catch (error) {
+          failed.add(callId);
+          this.#sources.onError(error);
+        }
       }
     } catch (error) {
       this.#sources.onError(error);
-    } finally {
-      this.#polling = false;
     }
   }
 
   async close(): Promise<void> {
     this.#stopListening();
-    clearInterval(this.#poll);
+    clearInterval(this.#clock);
     const all = [...this.#held.values()];
     this.#held.clear();
     for (const { feed } of all) feed.close();
-    await Promise.all(all.map((held) => held.undo?.()));
+    await Promise.all([this.#polling, ...all.map((held) => held.undo?.())]);
   }
 }

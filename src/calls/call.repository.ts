@@ -209,17 +209,22 @@ export async function forgetEvents(db: Db, keptMs: number, limit: number): Promi
   return rows.length;
 }
 
-/** Calls in which the user is being rung. */
-export async function ringingCallIds(db: Db, userId: string): Promise<string[]> {
-  const rows = await db
-    .selectFrom('call_participants')
-    .select('call_id')
-    .where('user_id', '=', userId)
-    .where('invitation', '=', 'RINGING')
-    .orderBy('call_id')
-    .limit(100)
-    .execute();
-  return rows.map((row) => row.call_id);
+/** Which calls ring for which of the users, the oldest first; at most 100 for each. */
+export async function ringsOf(
+  db: Db,
+  userIds: readonly string[],
+): Promise<{ userId: string; callId: string }[]> {
+  // The limit keeps the lateral join one look into the index of rings for each user, and that look is
+  // without an order so that the planner does not take the index of all the calls that a user ever had.
+  const { rows } = await sql<{ userId: string; callId: string }>`
+    select asked.user_id as "userId", ring.call_id as "callId"
+    from unnest(${[...userIds]}::text[]) as asked (user_id)
+      cross join lateral (
+        select call_id from call_participants
+        where call_participants.user_id = asked.user_id and invitation = 'RINGING' limit 100
+      ) as ring
+    order by ring.call_id`.execute(db);
+  return rows;
 }
 
 /** Calls in which the user has a seat. */

@@ -9,6 +9,7 @@ import type { Services } from '../graphql/services.ts';
 import { createGraphQL, type HttpContext, MAX_BODY } from '../graphql/yoga.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import { createClientAddresses } from './client-address.ts';
 import { createDemoPage, type Demo } from './demo-page.ts';
 import { createGraphiQL } from './graphiql.ts';
 import { type Readiness, sendJson, sendReadiness } from './health.ts';
@@ -26,13 +27,16 @@ export interface HttpServerDeps {
   readonly services: Services;
   readonly verify: TokenVerifier['verify'];
   readonly ready: () => Promise<Readiness>;
-  readonly logger: Pick<Logger, 'error'>;
+  readonly logger: Pick<Logger, 'error' | 'warn'>;
   readonly metrics: Pick<Metrics, 'socketOpened' | 'socketClosed' | 'internalError'>;
   readonly now: () => number;
   /** Beside the server's own. */
   readonly allowedOrigins: readonly string[];
   readonly maxConnections: number;
   readonly maxConnectionsPerUser: number;
+  readonly maxConnectionsPerAddress: number;
+  /** Whose X-Forwarded-For is believed. */
+  readonly trustedProxies: readonly string[];
   /** Suggestions of names go. */
   readonly production: boolean;
   /** Null but in a demo, which hands out tokens to anyone. */
@@ -129,6 +133,8 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
     allowedOrigins,
     maxConnections: deps.maxConnections,
     maxConnectionsPerUser: deps.maxConnectionsPerUser,
+    maxConnectionsPerAddress: deps.maxConnectionsPerAddress,
+    addresses: createClientAddresses(deps.trustedProxies, (message) => logger.warn(message)),
     logger,
     metrics,
     now,

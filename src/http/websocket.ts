@@ -7,9 +7,11 @@ import { CLOSE } from '../errors.ts';
 import { MAX_BODY } from '../graphql/yoga.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import type { ClientAddresses } from './client-address.ts';
 import { type CloseFrame, Connection } from './connection.ts';
 import { isAllowedOrigin } from './origins.ts';
 import type { SocketOperations } from './socket-operations.ts';
+import { Tally } from './tally.ts';
 
 /** How long things of a socket take, in milliseconds. */
 export const SOCKET_TIMINGS = {
@@ -32,6 +34,8 @@ export interface WebSocketDeps {
   readonly allowedOrigins: readonly string[];
   readonly maxConnections: number;
   readonly maxConnectionsPerUser: number;
+  readonly maxConnectionsPerAddress: number;
+  readonly addresses: ClientAddresses;
   readonly logger: Pick<Logger, 'error'>;
   readonly metrics: Pick<Metrics, 'socketOpened' | 'socketClosed' | 'internalError'>;
   readonly now: () => number;
@@ -50,11 +54,12 @@ const CLOSE_BY_CODE: ReadonlyMap<number, CloseFrame> = new Map(
 
 /** GraphQL over WebSocket (`graphql-transport-ws`) for the upgrades of an HTTP server. */
 export function serveWebSockets(server: Server, path: string, deps: WebSocketDeps): WebSockets {
-  const { operations, verify, logger, metrics, now } = deps;
+  const { operations, verify, addresses, logger, metrics, now } = deps;
   const { pingMs, initMs, closeMs, drainMs } = { ...SOCKET_TIMINGS, ...deps.timings };
-  /** From the upgrade to the last of it: what the cap counts. */
+  /** From the upgrade to the last of it: what the caps count, of all and of an address. */
   const connections = new Set<Connection>();
-  const byUser = new Map<string, number>();
+  const byAddress = new Tally();
+  const byUser = new Tally();
   let onGone: (() => void) | null = null;
 
   // A variable, for the types do not know `closeTimeout` yet.
@@ -94,14 +99,8 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
 
   /** One user's pages, devices or mistakes must not take the place of everyone's. */
   function admit(userId: string, connection: Connection): boolean {
-    const open = byUser.get(userId) ?? 0;
-    if (open >= deps.maxConnectionsPerUser) return false;
-    byUser.set(userId, open + 1);
-    connection.onEnd(() => {
-      const left = (byUser.get(userId) ?? 1) - 1;
-      if (left === 0) byUser.delete(userId);
-      else byUser.set(userId, left);
-    });
+    if (!byUser.add(userId, deps.maxConnectionsPerUser)) return false;
+    connection.onEnd(() => byUser.remove(userId));
     return true;
   }
 
@@ -119,9 +118,15 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
     metrics.internalError();
   }
 
-  function open(ws: WebSocket, tcp: Duplex): void {
+  function open(ws: WebSocket, tcp: Duplex, request: IncomingMessage): void {
     const connection = new Connection(ws, tcp);
     if (connections.size >= deps.maxConnections) {
+      connection.close(CLOSE.FULL);
+      return;
+    }
+    const address = addresses.of(request);
+    if (!byAddress.add(address, deps.maxConnectionsPerAddress)) {
+      addresses.refused(request);
       connection.close(CLOSE.FULL);
       return;
     }
@@ -129,6 +134,7 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
     metrics.socketOpened();
     ws.on('close', () => {
       connections.delete(connection);
+      byAddress.remove(address);
       metrics.socketClosed();
       if (connections.size === 0) onGone?.();
     });
@@ -159,7 +165,7 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
     if (onGone !== null) return refuse(tcp, '503 Service Unavailable');
     if (request.url?.split('?')[0] !== path) return refuse(tcp, '404 Not Found');
     if (!isAllowedOrigin(request, deps.allowedOrigins)) return refuse(tcp, '403 Forbidden');
-    upgrades.handleUpgrade(request, tcp, head, (ws) => open(ws, tcp));
+    upgrades.handleUpgrade(request, tcp, head, (ws) => open(ws, tcp, request));
   };
   server.on('upgrade', upgrade);
 

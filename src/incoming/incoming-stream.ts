@@ -43,12 +43,13 @@ export class IncomingStream implements AsyncIterableIterator<IncomingCallEvent> 
     this.#early ??= [];
   }
 
-  /** Replaces what the client shows. */
+  /** Replaces what the client shows. A call of which the ring has just stopped may be among them. */
   snapshot(calls: readonly CallView[], at: number): void {
     for (const known of this.#known.values()) known.ringing = false;
-    for (const call of calls) this.#remember(call, true);
+    for (const call of calls) this.#remember(call, isRung(call, this.userId));
     this.#waiting = [];
-    this.#push({ __typename: 'IncomingSnapshot', calls, at });
+    const ringing = calls.filter((call) => isRung(call, this.userId));
+    this.#push({ __typename: 'IncomingSnapshot', calls: ringing, at });
     const early = this.#early ?? [];
     this.#early = null;
     for (const { call, at: seen } of early) this.see(call, seen);
@@ -62,8 +63,7 @@ export class IncomingStream implements AsyncIterableIterator<IncomingCallEvent> 
     }
     const known = this.#known.get(call.id);
     if (known && known.version >= call.version) return;
-    const me = call.participants.find((p) => p.userId === this.userId);
-    const ringing = me?.status === 'RINGING';
+    const ringing = isRung(call, this.userId);
     this.#remember(call, ringing);
     if (ringing === (known?.ringing ?? false)) return;
     if (ringing) this.#push({ __typename: 'CallRinging', call, at });
@@ -125,6 +125,10 @@ export class IncomingStream implements AsyncIterableIterator<IncomingCallEvent> 
     this.#wake = null;
     this.#onClose();
   }
+}
+
+function isRung(call: CallView, userId: string): boolean {
+  return call.participants.some((p) => p.userId === userId && p.status === 'RINGING');
 }
 
 /** Why a ring stopped, as this user's device should say it. */

@@ -64,7 +64,7 @@ export function createSignalService(deps: SignalServiceDeps): SignalService {
     const stale = outcome?.outcome === 'refused' && outcome.why !== 'AMBIGUOUS';
     if (!stale) return outcome;
     // By itself a feed knows the seats of a moment ago.
-    await feeds.pollStates();
+    await feeds.pollState(feed.callId);
     return feed.appendLocally(draft, now());
   }
 

@@ -74,6 +74,7 @@ describe('M3: Redis killed in mid-call', () => {
   it('tells every stream, and carries signals within one instance alone', async () => {
     const { ada, ben, cleo } = await threeInCall();
     expect(codeOf(await send(ada, cleo, 1))).toBe('SendSignalSuccess');
+    await eventually(() => numbers(cleo).includes(1), TOLD);
     await redisIsKilled([ada, ben, cleo]);
 
     expect(codeOf(await send(ada, ben, 2))).toBe('SendSignalSuccess');

@@ -161,6 +161,45 @@ describe('How a socket is closed', () => {
     for (const socket of [second, third, other]) await socket.close();
   });
 
+  it('1013 where one address has as many as one may have, from the upgrade on; others are taken', async () => {
+    const { url, observed } = await start({ maxConnectionsPerAddress: 2 });
+    const from = (localAddress: string) => RawSocket.open(url, null, { localAddress });
+    const first = await from('127.0.0.1');
+    const second = await from('127.0.0.1');
+    expect(await (await from('127.0.0.1')).closed).toEqual(closeOf(CLOSE.FULL));
+    const other = await from('127.0.0.2');
+    // Gone without a word.
+    first.ws.terminate();
+    await eventually(() => observed.sockets === 2);
+    const third = await from('127.0.0.1');
+    expect(await (await from('127.0.0.1')).closed).toEqual(closeOf(CLOSE.FULL));
+    expect(observed.warnings).toEqual([]);
+    for (const socket of [second, third, other]) await socket.close();
+  });
+
+  it('1013 for the address that a trusted proxy tells', async () => {
+    const { url } = await start({ maxConnectionsPerAddress: 1, trustedProxies: ['loopback'] });
+    const by = (forwarded: string) =>
+      RawSocket.open(url, null, { headers: { 'x-forwarded-for': forwarded } });
+    const sockets = [await by('192.0.2.1'), await by('192.0.2.2'), await by('2001:db8::1')];
+    for (const same of ['192.0.2.1', '192.0.2.9, 192.0.2.1', '::ffff:192.0.2.2', '2001:db8::2']) {
+      expect(await (await by(same)).closed).toEqual(closeOf(CLOSE.FULL));
+    }
+    for (const socket of sockets) await socket.close();
+  });
+
+  it('1013 for a forged header too, and the operator is told once that it may be a proxy', async () => {
+    const { url, observed } = await start({ maxConnectionsPerAddress: 1 });
+    const as = (forwarded: string) =>
+      RawSocket.open(url, null, { headers: { 'x-forwarded-for': forwarded } });
+    const first = await as('192.0.2.1');
+    for (const forged of ['192.0.2.2', '127.0.0.1', '']) {
+      expect(await (await as(forged)).closed).toEqual(closeOf(CLOSE.FULL));
+    }
+    expect(observed.warnings).toEqual([expect.stringContaining('TRUSTED_PROXIES')]);
+    await first.close();
+  });
+
   it('with what a subscription asks for; its streams end at once, whenever the peer answers', async () => {
     const { url, fake, observed } = await start();
     const socket = await RawSocket.open(url, 'ada');

@@ -228,12 +228,13 @@ export const verifyFakeToken: TokenVerifier['verify'] = async (token) => {
 /** What the server logged and counted. */
 export class Observed {
   readonly errors: unknown[] = [];
+  readonly warnings: unknown[] = [];
   sockets = 0;
   internalErrors = 0;
-  readonly logger = { error: (...args: unknown[]) => this.errors.push(args) } as unknown as Pick<
-    Logger,
-    'error'
-  >;
+  readonly logger = {
+    error: (...args: unknown[]) => this.errors.push(args),
+    warn: (message: string) => this.warnings.push(message),
+  } as unknown as Pick<Logger, 'error' | 'warn'>;
   readonly metrics = {
     socketOpened: () => void this.sockets++,
     socketClosed: () => void this.sockets--,
@@ -255,6 +256,8 @@ export async function startFakeServer(overrides: Partial<HttpServerDeps> = {}) {
     allowedOrigins: [],
     maxConnections: 1_000,
     maxConnectionsPerUser: 1_000,
+    maxConnectionsPerAddress: 1_000,
+    trustedProxies: [],
     production: false,
     demo: null,
     ...overrides,

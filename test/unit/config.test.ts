@@ -41,6 +41,7 @@ describe('loadConfig', () => {
       redisUrl: null,
       jwt: null,
       allowedOrigins: [],
+      trustedProxies: [],
       eventsKeptMs: 90 * 86_400_000,
       limits: {
         maxParticipants: 10,
@@ -53,6 +54,7 @@ describe('loadConfig', () => {
         initiatePerMinute: 10,
         maxConnections: 10_000,
         maxConnectionsPerUser: 50,
+        maxConnectionsPerAddress: 10_000,
       },
       iceServers: [],
       turn: null,
@@ -140,6 +142,12 @@ describe('loadConfig', () => {
     ['ALLOWED_ORIGINS', '*'],
     ['ALLOWED_ORIGINS', 'https://a.example,,https://b.example'],
     ['HOST', 'a host'],
+    ['MAX_CONNECTIONS_PER_ADDRESS', '0'],
+    ['TRUSTED_PROXIES', '1'],
+    ['TRUSTED_PROXIES', 'true'],
+    ['TRUSTED_PROXIES', '0.0.0.0/0'],
+    ['TRUSTED_PROXIES', '10.0.0.0/33'],
+    ['TRUSTED_PROXIES', 'proxy.example.com'],
     ['ICE_SERVERS', 'stun:stun.example.com'],
     ['ICE_SERVERS', '[{"urls":"http://stun.example.com"}]'],
   ])('refuses %s=%s, and complains of nothing else', (name, value) => {
@@ -170,6 +178,13 @@ describe('loadConfig', () => {
     expect([warning('3h'), warning('2h'), warning('10m'), warning('1s')]).toEqual([
       3_600_000, 3_600_000, 300_000, 500,
     ]);
+  });
+
+  it('caps an address by default only where proxies are named, so that nobody else is taken for one', () => {
+    const most = (env: Record<string, string>) => loadConfig(env).limits.maxConnectionsPerAddress;
+    expect(most({ MAX_CONNECTIONS: '20000' })).toBe(20_000);
+    expect(most({ TRUSTED_PROXIES: 'loopback, 192.0.2.1,2001:db8::/32' })).toBe(1_000);
+    expect(most({ MAX_CONNECTIONS_PER_ADDRESS: '7' })).toBe(7);
   });
 
   it('takes no warning that would come before the call', () => {

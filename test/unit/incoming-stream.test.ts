@@ -1,6 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Channels } from '../../src/call-log/channels.ts';
 import type { CallView } from '../../src/calls/call-view.ts';
+import { TIMINGS } from '../../src/config.ts';
 import type { IncomingCallEvent } from '../../src/graphql/services.ts';
 import { IncomingStream, stopReason } from '../../src/incoming/incoming-stream.ts';
 import { RingBoard } from '../../src/incoming/ring-board.ts';
@@ -100,6 +101,17 @@ describe('one device', () => {
     expect(await heard(stream, 3)).toEqual(['SNAPSHOT', 'RINGING', 'DECLINED_ELSEWHERE']);
   });
 
+  it('is not told of a ring that stopped while its snapshot was made', async () => {
+    const { stream } = device('bob');
+    const call = ringingPair();
+    call.decline('bob');
+    stream.snapshot([call.view], START);
+    stream.see(call.view, START);
+    expect(stream.ringing).toEqual([]);
+    expect(await stream.next()).toMatchObject({ value: { __typename: 'IncomingSnapshot', calls: [] } });
+    expect(await heard(stream, 0)).toEqual([]);
+  });
+
   it('does not hear again of what its snapshot has, and hears its end', async () => {
     const { stream } = device('bob');
     const call = ringingPair();
@@ -168,47 +180,140 @@ describe('one device', () => {
   });
 });
 
-describe('after an outage of the channels', () => {
-  it('a ring that starts while the snapshot is made is not lost', async () => {
-    const channels = new SwitchedChannels();
-    const call = ringingPair();
-    let reading = Promise.withResolvers<void>();
-    let asked = Promise.withResolvers<void>();
-    const board = new RingBoard(channels, {
-      ringing: async () => {
-        asked.resolve();
-        await reading.promise;
-        return { calls: [], now: START };
-      },
-      calls: async () => [],
-      onError: (error) => {
-        throw error;
-      },
-    });
-    reading.resolve();
-    const stream = await board.open('bob');
-    expect((await stream.next()).value).toMatchObject({ __typename: 'IncomingSnapshot', calls: [] });
+describe('while the channels are gone, and after it', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+  const turn = () => vi.advanceTimersByTimeAsync(TIMINGS.statePollMs);
 
-    [reading, asked] = [Promise.withResolvers(), Promise.withResolvers()];
+  /** A board over a database that the test decides, and what each of some users' devices shows. */
+  async function listening(...userIds: string[]) {
+    const channels = new SwitchedChannels();
+    const database = {
+      rings: [] as CallView[],
+      asked: [] as number[],
+      failures: 0,
+      reading: Promise.resolve(),
+    };
+    const board = new RingBoard(channels, {
+      async ringing(users) {
+        database.asked.push(users.length);
+        const rows = database.rings.flatMap((call) =>
+          call.participants
+            .filter((p) => p.status === 'RINGING' && users.includes(p.userId))
+            .map(({ userId }) => ({ userId, callId: call.id })),
+        );
+        await database.reading;
+        if (database.failures-- > 0) throw new Error('The database is away');
+        return rows;
+      },
+      calls: async (ids) => ({ calls: database.rings.filter((call) => ids.includes(call.id)), now: START }),
+      onError: () => {},
+    });
+    const devices = await Promise.all(
+      userIds.map(async (userId) => {
+        const shown = new Set<string>();
+        const told: string[] = [];
+        const stream = await board.open(userId);
+        const follow = async () => {
+          for await (const event of stream) {
+            told.push(event.__typename);
+            if (event.__typename === 'IncomingSnapshot') for (const { id } of event.calls) shown.add(id);
+            else if (event.__typename === 'CallRinging') shown.add(event.call.id);
+            else shown.delete(event.call.id);
+          }
+        };
+        return { shown, told, ended: follow() };
+      }),
+    );
+    database.asked.length = 0;
+    const close = async () => {
+      await board.close();
+      for (const { ended } of devices) await ended;
+      expect(vi.getTimerCount()).toBe(0);
+    };
+    return { board, channels, database, devices, bob: devices[0]!, close };
+  }
+
+  it('one question a turn is asked for all, and each hears what became of its rings', async () => {
+    const users = Array.from({ length: 300 }, (_, index) => `user-${index}`);
+    const { channels, database, devices, bob, close } = await listening('bob', ...users);
+    channels.turn('down');
+    const call = ringingPair();
+    database.rings = [call.view];
+    await turn();
+    expect(database.asked).toEqual([301]);
+    expect([...bob.shown]).toEqual([call.call.id]);
+    call.leave('ann');
+    database.rings = [call.view];
+    await turn();
+    expect(database.asked).toEqual([301, 301]);
+    expect(bob.told).toEqual(['IncomingSnapshot', 'CallRinging', 'RingStopped']);
+    for (const { told } of devices.slice(1)) expect(told).toEqual(['IncomingSnapshot']);
+    await close();
+  });
+
+  it.each([
+    ['back', ['up']],
+    ['back, and away once more', ['up', 'down', 'up']],
+  ] as const)('the last look is one that began after they were %s', async (_what, healths) => {
+    const { channels, database, bob, close } = await listening('bob');
+    channels.turn('down');
+    const reading = Promise.withResolvers<void>();
+    database.reading = reading.promise;
+    const [first, ...others] = healths;
+    if (others.length === 0) await turn();
+    channels.turn(first);
+    await vi.advanceTimersByTimeAsync(0);
+    // The question is under way, and what was rung since nobody was told of.
+    const call = ringingPair();
+    database.rings = [call.view];
+    for (const health of others) channels.turn(health);
+    reading.resolve();
+    await turn();
+    expect([...bob.shown]).toEqual([call.call.id]);
+    await turn();
+    await turn();
+    expect(database.asked).toEqual([1, 1]);
+    await close();
+  });
+
+  it('the database is asked until it has answered', async () => {
+    const { channels, database, bob, close } = await listening('bob');
+    channels.turn('down');
+    const call = ringingPair();
+    database.rings = [call.view];
+    database.failures = 3;
+    channels.turn('up');
+    for (let n = 0; n < 6; n++) await turn();
+    expect(database.asked).toHaveLength(4);
+    expect([...bob.shown]).toEqual([call.call.id]);
+    await close();
+  });
+
+  it('those who came meanwhile hear the channels', async () => {
+    const { board, channels, close } = await listening();
+    channels.turn('down');
+    const stream = await board.open('bob');
+    channels.turn('up');
+    await turn();
+    await channels.publish('ringdown:user:bob', JSON.stringify({ call: ringingPair().view, at: START }));
+    expect(await heard(stream, 2)).toEqual(['SNAPSHOT', 'RINGING']);
+    await close();
+  });
+
+  it('a ring that starts while the database is asked is heard once, whatever the database says', async () => {
+    const { board, channels, database, bob, close } = await listening('bob');
+    const call = ringingPair();
+    const reading = Promise.withResolvers<void>();
+    database.reading = reading.promise;
     channels.turn('down');
     channels.turn('up');
-    await asked.promise;
+    database.rings = [call.view];
     await board.publish({ userIds: ['bob'], call: call.view }, START);
-    const shown = new Set<string>();
-    const follow = async () => {
-      for await (const event of stream) {
-        if (event.__typename === 'IncomingSnapshot') shown.clear();
-        else if (event.__typename === 'CallRinging') shown.add(event.call.id);
-        else shown.delete(event.call.id);
-      }
-    };
-    const following = follow();
     reading.resolve();
-    // The snapshot is made of promises alone: a turn of the event loop is past all of them.
-    await new Promise((resolve) => setImmediate(resolve));
-    await board.close();
-    await following;
-    expect([...shown]).toEqual([call.call.id]);
+    await turn();
+    expect(bob.told).toEqual(['IncomingSnapshot', 'CallRinging']);
+    await close();
   });
 });
 
