@@ -15,6 +15,8 @@ const OVERTAKEN: ReadonlySet<RejectionCode> = new Set([
 ]);
 /** Nothing is wrong with the signal: the same one, under its number, a little later. */
 const LATER: ReadonlySet<RejectionCode> = new Set(['SIGNALING_UNAVAILABLE', 'RATE_LIMITED', 'TIMEOUT']);
+/** The same of errors. */
+const PASSING: ReadonlySet<string> = new Set(['INTERNAL_SERVER_ERROR', 'TIMEOUT']);
 /** Milliseconds between two tries; the pause doubles. */
 const PAUSE = { first: 250, longest: 2_000 };
 
@@ -72,8 +74,8 @@ export class SignalOutbox {
       if (this.#closed) return;
       // Until the app connects again.
       if (error instanceof ConnectionError) this.#keep(input);
-      // The server's own fault may pass.
-      else if (error instanceof RequestError && error.code === 'INTERNAL_SERVER_ERROR') {
+      // The server's own fault may pass, and its database may come back.
+      else if (error instanceof RequestError && PASSING.has(error.code)) {
         this.#later(input, null);
       } else this.#options.failed(error as Error);
     }
