@@ -25,8 +25,9 @@ import { encodeCursor } from './cursor.ts';
 /** What a stream finds in a feed. */
 export type FeedItem =
   | { readonly kind: 'entry'; readonly entry: Entry; readonly events: readonly CallEvent[] }
-  /** `place`: the last one before it, which it repeats. */
+  /** `place`: the first of the local epoch. */
   | { readonly kind: 'degraded'; readonly place: Position }
+  /** `place`: from which the log goes on; all that the feed has told lies before it. */
   | { readonly kind: 'restored'; readonly place: Position; readonly recovered: boolean }
   | { readonly kind: 'hole'; readonly place: Position };
 
@@ -68,6 +69,8 @@ export class CallFeed {
   /** The newest place given out: the log's, or the local epoch's. */
   #lastPlace: Position = { seq: 0, token: '' };
   #items: FeedItem[] = [];
+  /** Index of the item that told of the newest local epoch. */
+  #degradedAt = -1;
   /** Index of the first of `#items`. */
   #first = 0;
   /** Entries that came before the one that precedes them. */
@@ -83,6 +86,7 @@ export class CallFeed {
   readonly #takenLocally = new Map<string, number[]>();
   /** Signals of which nobody knows whether the log has them: not to be taken locally too. */
   readonly #inDoubt = new Set<string>();
+  #appending = 0;
   #work: Promise<void> = Promise.resolve();
 
   readonly #onError: (error: unknown) => void;
@@ -150,12 +154,15 @@ export class CallFeed {
     return index < this.#first ? null : this.#items[index - this.#first];
   }
 
-  /** The index after the entry with this place; -1 where the feed does not have it. */
+  /**
+   * The index after the item with this place; -1 where the feed does not have it. The newest one: where nothing came
+   * in between, what tells that the log is back has the place of the entry before the outage.
+   */
   indexAfter(place: Position): number {
     for (let i = this.#items.length - 1; i >= 0; i--) {
-      const item = this.#items[i];
-      if (item?.kind !== 'entry') continue;
-      if (item.entry.seq === place.seq && item.entry.token === place.token) return this.#first + i + 1;
+      const item = this.#items[i] as FeedItem;
+      const { seq, token } = item.kind === 'entry' ? item.entry : item.place;
+      if (seq === place.seq && token === place.token) return this.#first + i + 1;
     }
     return -1;
   }
@@ -189,6 +196,8 @@ export class CallFeed {
 
   #take(entry: Entry): void {
     this.#logPosition = { seq: entry.seq, token: entry.token };
+    // Sent by way of another instance before, and stuck on its way to the log: told here while that was away.
+    if (entry.kind === 'signal' && this.tookLocally(entry.signal)) return;
     this.#push(entry);
   }
 
@@ -296,6 +305,9 @@ export class CallFeed {
     for (const item of this.#items) {
       if (item.kind === 'entry' && item.entry.kind === 'signal') this.#rememberTaken(item.entry.signal);
     }
+    // A place of the epoch: whoever comes back with the log's would be taken for one who has all of the epoch.
+    this.#lastPlace = this.#localPlace();
+    this.#degradedAt = this.end;
     this.#add({ kind: 'degraded', place: this.#lastPlace });
   }
 
@@ -338,7 +350,7 @@ export class CallFeed {
     }
     const wanted = draft.to === null ? others : others.filter(([userId]) => userId === draft.to);
     if (!wanted.every(([userId, { joinSeq }]) => this.#isConnectedHere(userId, joinSeq))) return null;
-    if (this.#inDoubt.has(nameOf(draft))) return null;
+    if (this.#inDoubt.has(nameOf(draft)) || this.#isOvertaking(draft)) return null;
     if (this.tookLocally(draft)) return { outcome: 'duplicate', at: now };
     // Below what is known of the session: whether the log had taken it nobody can say now.
     if (draft.clientSeq < Math.max(...(this.#takenLocally.get(sessionOf(draft)) ?? [0]))) return null;
@@ -361,15 +373,32 @@ export class CallFeed {
     return { outcome: 'appended', entry };
   }
 
+  /** What the log took of the session before, and can't be told yet. */
+  #isOvertaking(draft: SignalDraft): boolean {
+    if (this.#appending > 0) return true;
+    for (const entry of this.#early.values()) {
+      if (entry.kind === 'signal' && sessionOf(entry.signal) === sessionOf(draft)) return true;
+    }
+    return false;
+  }
+
   #rememberTaken(signal: Pick<SignalDraft, 'from' | 'sessionId' | 'clientSeq'>): void {
     const taken = this.#takenLocally.get(sessionOf(signal)) ?? [];
     this.#takenLocally.set(sessionOf(signal), [...taken.slice(1 - CLIENT_SEQ_WINDOW), signal.clientSeq]);
   }
 
   /** Whether an outage's epoch took it: a repeat is a duplicate, though the log does not know. */
-  tookLocally(draft: SignalDraft): boolean {
+  tookLocally(signal: Pick<SignalDraft, 'from' | 'sessionId' | 'clientSeq'>): boolean {
     if (this.#takenLocally.size === 0) return false;
-    return this.#takenLocally.get(sessionOf(draft))?.includes(draft.clientSeq) ?? false;
+    return this.#takenLocally.get(sessionOf(signal))?.includes(signal.clientSeq) ?? false;
+  }
+
+  /** An append of this instance is on its way, until `appendEnds`. */
+  appendBegins(): void {
+    this.#appending++;
+  }
+  appendEnds(): void {
+    this.#appending--;
   }
 
   /** The log did not answer for it. */
@@ -377,9 +406,11 @@ export class CallFeed {
     this.#inDoubt.add(nameOf(draft));
   }
 
+  /** One who does not know of the epoch yet would not miss what it lost of it. */
   #isConnectedHere(userId: string, joinSeq: number): boolean {
-    for (const reader of this.#readers) {
-      if (reader.userId === userId && reader.joinSeq === joinSeq) return true;
+    for (const { userId: user, joinSeq: tenure, index } of this.#readers) {
+      const knows = index > this.#degradedAt && index !== Number.POSITIVE_INFINITY;
+      if (user === userId && tenure === joinSeq && knows) return true;
     }
     return false;
   }

@@ -48,6 +48,8 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
   #next = 0;
   /** Changes of state up to this version are known to the client. */
   #version = 0;
+  /** Of the newest event that was taken. */
+  #cursor = '';
   #finished = false;
   #closed = false;
   #seatGone = false;
@@ -98,6 +100,7 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
       const event = this.#ready[this.#taken];
       if (event) {
         this.#taken++;
+        this.#cursor = event.cursor;
         if (this.#deps.socket.unsentBytes() > UNSENT_LIMIT) this.fellBehind();
         return { value: event, done: false };
       }
@@ -200,7 +203,9 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     }
     const cursor = encodeCursor(item.place);
     if (item.kind === 'restored') {
-      this.#ready.push({ __typename: 'SignalingRestored', cursor, callId: feed.callId, at: Date.now() });
+      // Only the snapshot says whether there is a hole: who comes back without having seen it gets both again.
+      const at = Date.now();
+      this.#ready.push({ __typename: 'SignalingRestored', cursor: this.#cursor, callId: feed.callId, at });
     }
     const { call, now } = await this.#snapshot();
     this.#tell(call, now, cursor, item.kind === 'restored' && item.recovered);

@@ -52,11 +52,17 @@ export function createSignalService(deps: SignalServiceDeps): SignalService {
     const feed = feeds.get(callId);
     if (log.health() === 'down') return feed ? appendLocally(feed, draft) : null;
     if (feed?.tookLocally(draft)) return { outcome: 'duplicate', at: now() };
-    const appending = log.appendSignal(callId, draft);
-    appending.catch(() => feed?.doubt(draft));
-    const outcome = await appending;
-    if (outcome.outcome === 'appended') feed?.offer(outcome.entry);
-    return outcome;
+    feed?.appendBegins();
+    try {
+      const outcome = await log.appendSignal(callId, draft);
+      if (outcome.outcome === 'appended') feed?.offer(outcome.entry);
+      return outcome;
+    } catch (error) {
+      feed?.doubt(draft);
+      throw error;
+    } finally {
+      feed?.appendEnds();
+    }
   }
 
   async function appendLocally(feed: CallFeed, draft: SignalDraft): Promise<SignalOutcome | null> {

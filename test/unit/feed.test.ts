@@ -1,0 +1,107 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { SignalDraft } from '../../src/call-log/call-log.ts';
+import { CallFeed, type FeedReader, isLocal } from '../../src/call-log/feed.ts';
+import { MemoryCallLog } from '../../src/call-log/memory.ts';
+
+/** A feed whose log is out of reach for a while: what it may take meanwhile, and what it tells afterwards. */
+
+const CALL = 'call';
+const SEATS = { ada: { joinSeq: 1, sessionId: 'ada' }, ben: { joinSeq: 2, sessionId: 'ben' } };
+
+let log: MemoryCallLog;
+let feed: CallFeed;
+
+const draft = (clientSeq: number): SignalDraft => ({
+  from: 'ada',
+  sessionId: 'ada',
+  to: 'ben',
+  toJoinSeq: 2,
+  clientSeq,
+  signal: { __typename: 'Renegotiate', iceRestart: false },
+});
+
+/** Ben's stream, which has taken all items up to `index`. */
+function benAt(index: number): FeedReader {
+  const reader = { userId: 'ben', joinSeq: 2, index, wake() {}, fellBehind() {} };
+  feed.addReader(reader);
+  return reader;
+}
+
+/** The clientSeqs of the signals that the feed tells. */
+function told(): number[] {
+  const items = Array.from({ length: feed.end }, (_, index) => feed.item(index));
+  return items.flatMap((item) =>
+    item?.kind === 'entry' && item.entry.kind === 'signal' ? [item.entry.signal.clientSeq] : [],
+  );
+}
+
+async function appendToLog(clientSeq: number) {
+  const outcome = await log.appendSignal(CALL, draft(clientSeq));
+  if (outcome.outcome !== 'appended') throw new Error(outcome.outcome);
+  return outcome.entry;
+}
+
+beforeEach(async () => {
+  log = new MemoryCallLog(Date.now);
+  await log.create(CALL, { version: 1, seats: SEATS }, Date.now() + 60_000);
+  feed = new CallFeed(CALL, log, (error) => {
+    throw error;
+  });
+  feed.startAt((await log.head(CALL))!);
+});
+
+describe('a signal between two seats of this instance, while the log is out of reach', () => {
+  it('is taken, and told once, although the log turns out to have it too', async () => {
+    feed.degrade();
+    benAt(feed.end);
+    expect(feed.appendLocally(draft(1), Date.now())?.outcome).toBe('appended');
+    // By way of another instance, whose append was stuck on its way.
+    await appendToLog(1);
+    await appendToLog(2);
+    await feed.restore(async () => true);
+    expect(told()).toEqual([1, 2]);
+  });
+
+  it('is refused while the recipient’s stream has not heard of the outage', () => {
+    const ben = benAt(feed.end);
+    feed.degrade();
+    expect(feed.appendLocally(draft(1), Date.now())).toBeNull();
+    feed.removeReader(ben);
+    benAt(feed.end);
+    expect(feed.appendLocally(draft(1), Date.now())?.outcome).toBe('appended');
+  });
+
+  it('is refused while the recipient’s stream still reads the log', () => {
+    feed.degrade();
+    benAt(Number.POSITIVE_INFINITY);
+    expect(feed.appendLocally(draft(1), Date.now())).toBeNull();
+  });
+
+  it('does not overtake one of its session that the log has and that can’t be told yet', async () => {
+    feed.degrade();
+    benAt(feed.end);
+    feed.offer(await appendToLog(1));
+    expect(feed.appendLocally(draft(2), Date.now())).toBeNull();
+    await feed.restore(async () => true);
+    expect(told()).toEqual([1]);
+  });
+
+  it('does not overtake an append that has no answer yet', () => {
+    feed.appendBegins();
+    feed.degrade();
+    benAt(feed.end);
+    expect(feed.appendLocally(draft(2), Date.now())).toBeNull();
+    feed.appendEnds();
+    expect(feed.appendLocally(draft(2), Date.now())?.outcome).toBe('appended');
+  });
+});
+
+it('the word of an outage has a place of its own, that this feed alone can go on from', async () => {
+  feed.degrade();
+  const degraded = feed.item(feed.end - 1);
+  if (degraded?.kind !== 'degraded') throw new Error('There is no word of it');
+  expect(isLocal(degraded.place)).toBe(true);
+  expect(feed.indexAfter(degraded.place)).toBe(feed.end);
+  await feed.restore(async () => true);
+  expect(isLocal(feed.lastPlace)).toBe(false);
+});
