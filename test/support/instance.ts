@@ -7,7 +7,8 @@ import { IDENTITY } from './app.ts';
 export interface Instance {
   /** `http://host:port` */
   readonly url: string;
-  signal(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT' | 'SIGTERM'): void;
+  readonly pid: number;
+  signal(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT' | 'SIGTERM' | 'SIGUSR2'): void;
   /** How it ended, once it has: the exit code, or the signal's name. */
   readonly ended: Promise<number | string>;
 }
@@ -21,8 +22,9 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-export async function startInstance(env: Record<string, string>): Promise<Instance> {
-  const child = spawn(process.execPath, [MAIN], {
+/** `main`: the program, where it is not the repository's. */
+export async function startInstance(env: Record<string, string>, main = MAIN): Promise<Instance> {
+  const child = spawn(process.execPath, [main], {
     env: { HOST: '127.0.0.1', PORT: '0', METRICS_PORT: '0', LOG_LEVEL: 'warn', ...IDENTITY, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -51,7 +53,12 @@ export async function startInstance(env: Record<string, string>): Promise<Instan
     }),
   ]).then((what) => Promise.reject(new Error(`The instance ${what}: ${output}`)));
   try {
-    return { url: await Promise.race([url, failed]), signal: (signal) => void child.kill(signal), ended };
+    return {
+      url: await Promise.race([url, failed]),
+      pid: child.pid as number,
+      signal: (signal) => void child.kill(signal),
+      ended,
+    };
   } catch (error) {
     child.kill('SIGKILL');
     throw error;

@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, chownSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -26,6 +26,14 @@ export interface TestPostgres {
   readonly pid: number;
   /** With the tables of migrations/. */
   createDatabase(): Promise<TestDatabase>;
+  /** SIGQUIT: the backends end in the midst of what they do. */
+  kill(): Promise<void>;
+  /** The same data on the same port, after a recovery; ends the server where it still runs. */
+  restart(): Promise<void>;
+  /** SIGSTOP, to the backends too: connections stay open and nobody answers. */
+  pause(): void;
+  /** SIGCONT. */
+  resume(): void;
   stop(): Promise<void>;
 }
 
@@ -42,7 +50,8 @@ process.on('exit', () => {
   }
 });
 
-export async function startPostgres(): Promise<TestPostgres> {
+/** `durable`: what is committed survives a kill. It costs the flush that tests without kills need not wait for. */
+export async function startPostgres({ durable = false } = {}): Promise<TestPostgres> {
   const owner = unprivilegedUser();
   const folder = mkdtempSync(join(tmpdir(), 'ringdown-postgres-'));
   chmodSync(folder, 0o700);
@@ -58,7 +67,7 @@ export async function startPostgres(): Promise<TestPostgres> {
     // Between finding a free port and taking it another process may take it: then try the next.
     for (let attempt = 1; ; attempt++) {
       try {
-        return await launch(bin, owner, folder, data, await freePort());
+        return await open(bin, owner, folder, data, await freePort(), durable);
       } catch (error) {
         if (attempt === 5 || !/Address already in use/.test(String(error))) throw error;
       }
@@ -69,20 +78,83 @@ export async function startPostgres(): Promise<TestPostgres> {
   }
 }
 
+async function open(
+  bin: string,
+  owner: Owner | null,
+  folder: string,
+  data: string,
+  port: number,
+  durable: boolean,
+): Promise<TestPostgres> {
+  const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
+  const start = () => launch(bin, owner, folder, data, port, durable);
+  let current = await start();
+  let template: Promise<void> | null = null;
+  const kill = async () => {
+    // A stopped process takes no other signal than this one.
+    signal(current, 'SIGCONT');
+    await end(current, 'SIGQUIT');
+  };
+  return {
+    url,
+    get pid() {
+      return current.pid as number;
+    },
+    async createDatabase() {
+      template ??= makeTemplate(url);
+      await template;
+      return copyOf(url, TEMPLATE);
+    },
+    kill,
+    async restart() {
+      await kill();
+      current = await start();
+    },
+    pause: () => signal(current, 'SIGSTOP'),
+    resume: () => signal(current, 'SIGCONT'),
+    async stop() {
+      await kill();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** To the postmaster and its backends. */
+function signal({ pid }: ChildProcess, name: 'SIGSTOP' | 'SIGCONT'): void {
+  if (pid === undefined) return;
+  for (const one of [pid, ...childrenOf(pid)]) {
+    try {
+      process.kill(one, name);
+    } catch {
+      // It has ended by itself.
+    }
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+/** Resolves with the server's process once it answers. */
 async function launch(
   bin: string,
   owner: Owner | null,
   folder: string,
   data: string,
   port: number,
-): Promise<TestPostgres> {
+  durable: boolean,
+): Promise<ChildProcess> {
   const settings = {
     listen_addresses: '127.0.0.1',
     port,
     unix_socket_directories: '',
     max_connections: 200,
     fsync: 'off',
-    synchronous_commit: 'off',
+    synchronous_commit: durable ? 'on' : 'off',
     log_min_messages: 'warning',
   };
   const child = spawn(
@@ -113,23 +185,7 @@ async function launch(
     }
     await sleep(20);
   }
-
-  let template: Promise<void> | null = null;
-  return {
-    url,
-    pid: child.pid as number,
-    async createDatabase() {
-      template ??= makeTemplate(url);
-      await template;
-      return copyOf(url, TEMPLATE);
-    },
-    async stop() {
-      // A stopped process (SIGSTOP) takes no other signal than this one.
-      child.kill('SIGCONT');
-      await end(child, 'SIGQUIT');
-      rmSync(folder, { recursive: true, force: true });
-    },
-  };
+  return child;
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
