@@ -3,6 +3,7 @@ import {
   type CallLog,
   CLIENT_SEQ_WINDOW,
   type Entry,
+  LOG_LENGTH,
   LogUnavailable,
   type Position,
   type SeatHolder,
@@ -87,6 +88,8 @@ export class CallFeed {
   /** Signals of which nobody knows whether the log has them: not to be taken locally too. */
   readonly #inDoubt = new Set<string>();
   #appending = 0;
+  /** Taken in the local epoch, oldest first: for the log, once it is back. */
+  #owed: SignalDraft[] = [];
   #work: Promise<void> = Promise.resolve();
 
   readonly #onError: (error: unknown) => void;
@@ -196,7 +199,7 @@ export class CallFeed {
 
   #take(entry: Entry): void {
     this.#logPosition = { seq: entry.seq, token: entry.token };
-    // Sent by way of another instance before, and stuck on its way to the log: told here while that was away.
+    // Told here while the log was away, which has it now from this instance, or from another one's stuck append.
     if (entry.kind === 'signal' && this.tookLocally(entry.signal)) return;
     this.#push(entry);
   }
@@ -316,8 +319,16 @@ export class CallFeed {
     return this.#later(async () => {
       if (this.#mode !== 'local') return;
       const head = await this.#log.head(this.callId);
-      if (!head && !(await createLog())) return;
-      const recovered = await this.#catchUp();
+      if (!head && !(await createLog())) {
+        this.#owed = [];
+        return;
+      }
+      let recovered = await this.#catchUp();
+      // Read again, so that the place from which the log goes on lies behind what this instance has told already.
+      while (this.#owed.length > 0 && this.#mode === 'local') {
+        await this.#appendOwed();
+        recovered = (await this.#catchUp()) && recovered;
+      }
       if (this.#mode !== 'local') return;
       this.#mode = 'live';
       // From here on the log itself is asked.
@@ -326,6 +337,25 @@ export class CallFeed {
       this.#add({ kind: 'restored', place: this.#logPosition, recovered });
       this.#drain();
     });
+  }
+
+  /** Somebody may come back elsewhere who did not get it here: there the log has it for them. */
+  async #appendOwed(): Promise<void> {
+    while (this.#owed.length > 0) {
+      // Refused where the sender or the recipient has no seat any more: nobody waits for it then.
+      await this.#log.appendSignal(this.callId, this.#owed[0] as SignalDraft);
+      this.#owed.shift();
+    }
+  }
+
+  #owe(draft: SignalDraft): void {
+    this.#owed.push(draft);
+    if (this.#owed.length > LOG_LENGTH) this.#owed.shift();
+  }
+
+  /** Whether it has taken signals that the log does not have yet. */
+  get owes(): boolean {
+    return this.#owed.length > 0;
   }
 
   /** A change of state as the database tells it, while the log does not. */
@@ -355,6 +385,10 @@ export class CallFeed {
     // Below what is known of the session: whether the log had taken it nobody can say now.
     if (draft.clientSeq < Math.max(...(this.#takenLocally.get(sessionOf(draft)) ?? [0]))) return null;
     this.#rememberTaken(draft);
+    // To the seat of now: one that is taken later may not get it. To several goes `renegotiate` alone, which is no
+    // use to those who come back: their links start over anyway.
+    const [only, ...more] = wanted;
+    if (only && more.length === 0) this.#owe({ ...draft, to: only[0], toJoinSeq: only[1].joinSeq });
     const entry = {
       ...this.#localPlace(),
       at: now,
@@ -424,6 +458,7 @@ export class CallFeed {
     clearTimeout(this.#gapTimer);
     clearImmediate(this.#trimming);
     this.#early.clear();
+    this.#owed = [];
   }
 }
 

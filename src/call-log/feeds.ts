@@ -78,6 +78,11 @@ export class Feeds {
   release(feed: CallFeed): void {
     const held = this.#held.get(feed.callId);
     if (held?.feed !== feed || --held.holders > 0) return;
+    // What it took is for the log first.
+    if (!feed.owes) this.#drop(feed, held);
+  }
+
+  #drop(feed: CallFeed, held: Held): void {
     this.#held.delete(feed.callId);
     feed.close();
     // `undo` never rejects; where the start is still under way, it undoes itself when it sees the close.
@@ -146,6 +151,7 @@ export class Feeds {
     } catch (error) {
       if (!(error instanceof LogUnavailable)) this.#sources.onError(error);
     }
+    if (held.holders === 0 && !feed.owes) return this.#drop(feed, held);
     // Out of reach again before it was done, or the database was: the next turn of the clock.
     if (feed.mode === 'local' && this.#log.health() === 'up') {
       setTimeout(async () => {

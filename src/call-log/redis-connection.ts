@@ -164,7 +164,8 @@ class Pulse {
     if (this.#since === null) {
       this.#since = now;
       if (status === 'ready') this.#redis.ping().then(() => this.#answered(stream), ignore);
-    } else if (now - this.#since >= ANSWER_LIMIT) {
+    } else if (now - this.#since >= ANSWER_LIMIT - PING_INTERVAL / 2) {
+      // At the turn nearest to the limit: one that comes a moment early must not put it off by another turn.
       // If it was this process that stood still, the answer has come and is not read yet: read first.
       setImmediate(() => {
         if (this.#stream === stream && this.#since !== null) stream.destroy();

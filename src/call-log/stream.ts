@@ -74,7 +74,9 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
   ): Promise<CallStream> {
     const stream = new CallStream(seat, deps);
     const { feed, log } = deps;
-    const from = since && after && after.seq < since.seq ? since : (after ?? since);
+    // A place of a local epoch is numbered by itself: it tells nothing of before and after in the log.
+    const isEarlier = since && after && !isLocal(after) && after.seq < since.seq;
+    const from = isEarlier ? since : (after ?? since);
     const proven = from !== null && (await isThere(feed, log, from, from === after));
     const { call, now } = await deps.snapshot();
     // No await from here on: the feed does not move between the look at it and the start from it.

@@ -167,6 +167,7 @@ describe.each(OUTAGES)('Redis $name', ({ begin, end }) => {
     await expect
       .poll(async () => one.connection.commands.pubsub('CHANNELS', 'call:*').catch(() => null))
       .toEqual([`call:${kept}`]);
+    await untilHealth(other.log, 'up', HEALED);
     await worksAgain(kept, [heard]);
   });
 });

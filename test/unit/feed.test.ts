@@ -62,6 +62,21 @@ describe('a signal between two seats of this instance, while the log is out of r
     expect(told()).toEqual([1, 2]);
   });
 
+  it('is in the log once that is back, for whoever comes back by another instance', async () => {
+    feed.degrade();
+    benAt(feed.end);
+    feed.appendLocally(draft(1), Date.now());
+    expect(feed.owes).toBe(true);
+    await feed.restore(async () => true);
+    expect(feed.owes).toBe(false);
+    const entries = await log.read(CALL, 0, 10);
+    expect(entries.flatMap((entry) => (entry.kind === 'signal' ? [entry.signal.clientSeq] : []))).toEqual([
+      1,
+    ]);
+    feed.offer(await appendToLog(2));
+    expect(told()).toEqual([1, 2]);
+  });
+
   it('is refused while the recipient’s stream has not heard of the outage', () => {
     const ben = benAt(feed.end);
     feed.degrade();
