@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createDemoTokens } from './auth/demo.ts';
 import { createTokenVerifier } from './auth/token.ts';
+import { within } from './background.ts';
 import type { CallLog } from './call-log/call-log.ts';
 import type { Channels } from './call-log/channels.ts';
 import { MemoryCallLog } from './call-log/memory.ts';
@@ -38,8 +39,12 @@ const DEMO_CONVERSATION = 'demo';
 const DEMO_FOLDER = new URL('../demo/dist/', import.meta.url);
 /** How long a start waits for Redis, so that it does not begin degraded, milliseconds. */
 const FIRST_CONTACT = 1_000;
-/** How long a stop waits for what is still owed to the database, milliseconds. */
-const LAST_WORK = 3_000;
+/**
+ * How long a stop waits, milliseconds: for what is still owed to the database, and as long again for the last
+ * word to the other instances; and for its connections to be closed. With the drain of sockets less than 10 s.
+ */
+const LAST_WORK = 2_000;
+const LAST_CONNECTIONS = 1_000;
 
 export async function startApp(config: Config, logger: Logger): Promise<App> {
   const now = Date.now;
@@ -125,8 +130,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
       await log.close();
       await channels.close();
       await redis?.close();
-      await pulse?.close();
-      await database.close();
+      await within(LAST_CONNECTIONS, Promise.all([pulse?.close(), database.close()]));
       metricsServer.close();
       metricsServer.closeAllConnections();
       logger.info('Stopped');

@@ -37,8 +37,20 @@ export class Background {
   /** Waits for what is under way; a failure from now on is the last. */
   async close(timeoutMs: number): Promise<void> {
     this.#closing = true;
-    const deadline = new Promise<void>((resolve) => setTimeout(resolve, timeoutMs).unref());
-    await Promise.race([Promise.all(this.#running), deadline]);
+    await within(timeoutMs, Promise.all(this.#running));
+  }
+}
+
+/** Resolves when the work is done, or the time is over: then false, and the work goes on. */
+export async function within(ms: number, work: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+  });
+  try {
+    return await Promise.race([work.then(() => true), over]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

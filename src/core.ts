@@ -1,5 +1,5 @@
 import { v4 as uuid } from 'uuid';
-import { Background } from './background.ts';
+import { Background, within } from './background.ts';
 import { type CallLog, LogUnavailable, type SeatHolder } from './call-log/call-log.ts';
 import type { Channels } from './call-log/channels.ts';
 import { Feeds } from './call-log/feeds.ts';
@@ -50,7 +50,7 @@ export interface Core {
   readonly instances: Instances;
   /** The heartbeat and the sweeper. */
   start(): Promise<void>;
-  /** Brings about what is owed within `lastWorkMs`, and says goodbye to the other instances. */
+  /** Brings about what is owed, and says goodbye to the other instances; either within `lastWorkMs`. */
   stop(lastWorkMs: number): Promise<void>;
 }
 
@@ -142,9 +142,13 @@ export function createCore(parts: CoreParts): Core {
     },
     async stop(lastWorkMs) {
       await background.close(lastWorkMs);
-      await sweeper.stop();
-      await outbox.sweep().catch((error) => warn('What is unpublished is left to other instances', error));
-      await instances.leave().catch((error) => warn('Other instances find out by themselves', error));
+      const farewell = async () => {
+        await sweeper.stop();
+        await outbox.sweep().catch((error) => warn('What is unpublished is left to other instances', error));
+        await instances.leave().catch((error) => warn('Other instances find out by themselves', error));
+      };
+      // A database that hangs must not hold up the end: the others can do without it.
+      if (!(await within(lastWorkMs, farewell()))) warn('The database did not answer at the end', null);
       await feeds.close();
       await rings.close();
     },
