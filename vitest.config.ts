@@ -10,7 +10,7 @@ const KINDS = [
   { name: 'integration', timeout: 30_000, round: 1, workers: 2 },
   { name: 'protocol', timeout: 30_000, round: 1, workers: 2 },
   { name: 'client', timeout: 30_000, round: 1, workers: 2 },
-  { name: 'simulation', timeout: 300_000, round: 1, workers: 1 },
+  { name: 'simulation', timeout: 300_000, round: 1, workers: 2 },
   { name: 'faults', timeout: 60_000, round: 2, workers: 1 },
   { name: 'webrtc', timeout: 60_000, round: 2, workers: 1 },
   { name: 'browser', timeout: 90_000, round: 2, workers: 1 },

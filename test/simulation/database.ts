@@ -1,0 +1,179 @@
+import { PGlite, protocol } from '@electric-sql/pglite';
+import {
+  type CompiledQuery,
+  Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+} from 'kysely';
+import pg from 'pg';
+import { LeaseDriver, type Session, type SessionResult } from '../../src/database/lease.ts';
+import { migrate } from '../../src/database/migrator.ts';
+import type { Database } from '../../src/database/open.ts';
+import type { Tables } from '../../src/database/tables.ts';
+import { type Field, partsOf } from './wire.ts';
+
+/**
+ * One Postgres in memory, whose time is the simulation's. It answers at once and in the same turn: so a
+ * statement is one step, and costs some 50 µs, since it is prepared once and sent as one message.
+ */
+
+const { serialize } = protocol;
+const CLOCKS = ['now', 'clock_timestamp'];
+const TABLES = [
+  'call_events',
+  'initiations',
+  'call_participants',
+  'calls',
+  'conversation_members',
+  'conversations',
+  'instances',
+];
+/** Resets by deletion between two that truncate: that costs ten times as much, and leaves nothing dead. */
+const TRUNCATE_EVERY = 40;
+
+export class MemoryPostgres {
+  readonly #pglite: PGlite;
+  readonly #statements = new Map<string, { name: string; fields: readonly Field[] }>();
+  #time = 0;
+  #resets = 0;
+
+  private constructor(pglite: PGlite) {
+    this.#pglite = pglite;
+  }
+
+  static async create(): Promise<MemoryPostgres> {
+    const pglite = await PGlite.create();
+    const made = new MemoryPostgres(pglite);
+    // Found before Postgres's own, by statements and by defaults of columns.
+    await pglite.exec(`create schema sim;
+      ${CLOCKS.map(
+        (name) => `create function sim.${name}() returns timestamptz language sql stable
+          as $$ select pg_catalog.to_timestamp(pg_catalog.current_setting('sim.time')::float8 / 1000) $$;`,
+      ).join('\n')}
+      set sim.time = '0';
+      set search_path = public;
+      set plan_cache_mode = force_generic_plan;
+      set enable_hashagg = off;
+      set search_path = sim, public, pg_catalog;`);
+    await pglite.exec('alter database postgres set search_path = public');
+    const session: Session = { run: async (query) => made.run(query), release: () => {} };
+    const db = kyselyOver(new LeaseDriver(async () => session));
+    const database: Database = {
+      db,
+      embedded: true,
+      timeoutMs: 60_000,
+      pool: null,
+      maintain: (use) => use(db),
+      close: async () => {},
+    };
+    await migrate(database);
+    return made;
+  }
+
+  /** `time`: milliseconds since the epoch. */
+  setTime(time: number): void {
+    if (time === this.#time) return;
+    this.#time = time;
+    this.#send(serialize.query(`set sim.time = '${time}'`));
+  }
+
+  /** As it was made. */
+  reset(): void {
+    const whole = this.#resets++ % TRUNCATE_EVERY === 0;
+    const statements = whole ? [`truncate ${TABLES.join()}`] : TABLES.map((table) => `delete from ${table}`);
+    this.#send(serialize.query(['rollback', ...statements].join(';')));
+  }
+
+  run(query: Pick<CompiledQuery, 'sql' | 'parameters'>): SessionResult {
+    const { sql, parameters } = query;
+    if (parameters.length === 0 && /^(begin|commit|rollback)/.test(sql)) {
+      return this.#send(serialize.query(sql));
+    }
+    const { name, fields } = this.#prepare(sql);
+    const values = parameters.map(asText);
+    return this.#send(
+      Buffer.concat([serialize.bind({ statement: name, values }), serialize.execute({}), serialize.sync()]),
+      fields,
+    );
+  }
+
+  rows<Row>(sql: string, parameters: readonly unknown[] = []): Row[] {
+    return this.run({ sql, parameters }).rows as Row[];
+  }
+
+  #prepare(sql: string): { name: string; fields: readonly Field[] } {
+    const known = this.#statements.get(sql);
+    if (known) return known;
+    const name = `s${this.#statements.size}`;
+    const fields: Field[] = [];
+    this.#send(
+      Buffer.concat([
+        serialize.parse({ name, text: sql }),
+        serialize.describe({ type: 'S', name }),
+        serialize.sync(),
+      ]),
+      fields,
+      (found) => fields.push(...found),
+    );
+    const made = { name, fields };
+    this.#statements.set(sql, made);
+    return made;
+  }
+
+  #send(
+    message: Uint8Array,
+    fields: readonly Field[] = [],
+    onFields: (fields: readonly Field[]) => void = () => {},
+  ): SessionResult {
+    const rows: Record<string, unknown>[] = [];
+    let command = '';
+    let rowCount: number | null = null;
+    let failure: Error | null = null;
+    for (const part of partsOf(this.#pglite.execProtocolRawSync(message))) {
+      if (part.kind === 'fields') onFields(part.fields);
+      else if (part.kind === 'row') {
+        const row: Record<string, unknown> = {};
+        for (let i = 0; i < fields.length; i++) row[fields[i]!.name] = asValue(fields[i]!, part.values[i]!);
+        rows.push(row);
+      } else if (part.kind === 'error') failure = part.error;
+      else {
+        const words = part.tag.split(' ');
+        command = words[0]!;
+        rowCount = words.length > 1 ? Number(words.at(-1)) : null;
+      }
+    }
+    if (failure) throw failure;
+    return { command, rowCount, rows };
+  }
+
+  close(): Promise<void> {
+    return this.#pglite.close();
+  }
+}
+
+export function kyselyOver(driver: LeaseDriver): Kysely<Tables> {
+  return new Kysely<Tables>({
+    dialect: {
+      createAdapter: () => new PostgresAdapter(),
+      createDriver: () => driver,
+      createIntrospector: (db) => new PostgresIntrospector(db),
+      createQueryCompiler: () => new PostgresQueryCompiler(),
+    },
+  });
+}
+
+const INT8 = pg.types.builtins.INT8 as number;
+
+function asValue({ dataTypeID }: Field, text: string | null): unknown {
+  if (text === null) return null;
+  if (dataTypeID === INT8) return Number(text);
+  return pg.types.getTypeParser(dataTypeID)(text);
+}
+
+function asText(value: unknown): string | null {
+  if (value === null || value === undefined) return null;
+  if (value instanceof Date) return value.toISOString();
+  if (Array.isArray(value)) return `{${value.map((item) => JSON.stringify(item)).join(',')}}`;
+  return String(value);
+}
