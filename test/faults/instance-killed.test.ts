@@ -19,6 +19,7 @@ import {
 } from '../support/in-call.ts';
 import { endInstances, type Instance, startInstance } from '../support/instance.ts';
 import * as operations from '../support/operations.ts';
+import { startProxy } from '../support/proxy.ts';
 import { codeOf, createWorld, eventually, metricOf, success, type World } from '../support/world.ts';
 
 /** Milliseconds until a dead instance is known: it is silent for 3 s, and there is a sweep each second. */
@@ -196,6 +197,41 @@ describe('an instance that dies between commit and publish', () => {
     await eventually(async () => (await unpublished()).length === 0, PUBLISHED);
     expect(mutes(ada).slice(before)).toEqual([true, false]);
     expect(mutes(ben).slice(-2)).toEqual([true, false]);
+  });
+
+  it('by SIGKILL while its log hangs: each subscriber elsewhere hears of them, in order and once', async () => {
+    world = await createWorld();
+    const network = await startProxy(world.redis.url);
+    const REDIS_URL = network.url.replace('http', 'redis');
+    victim = await startInstance({ DATABASE_URL: world.databaseUrl, REDIS_URL });
+    try {
+      const { ada, ben, cleo } = await inCall(world, {
+        ada: await world.client('ada'),
+        ben: await onVictim('ben'),
+        cleo: await world.client('cleo'),
+      });
+      const before = [ada, cleo].map((peer) => mutes(peer).length);
+      await eventually(async () => (await unpublished()).length === 0, PUBLISHED);
+      network.freeze();
+      const unanswered: Promise<unknown>[] = [];
+      for (const muted of [true, false, true]) {
+        unanswered.push(setMuted(ben, muted).catch(() => null));
+        await eventually(async () => (await unpublished()).length === unanswered.length, CROSSED);
+      }
+      victim.signal('SIGKILL');
+      await Promise.all(unanswered);
+      for (const [i, peer] of [ada, cleo].entries()) {
+        await eventually(() => mutes(peer).length >= before[i]! + 3, PUBLISHED);
+      }
+      // What comes later, comes after them.
+      await eventually(() => told(ada, 'ben', 'RECONNECTING').length === 1, FOUND_DEAD);
+      await eventually(() => told(cleo, 'ben', 'RECONNECTING').length === 1, CROSSED);
+      for (const [i, peer] of [ada, cleo].entries()) {
+        expect(mutes(peer).slice(before[i])).toEqual([true, false, true]);
+      }
+    } finally {
+      await network.close();
+    }
   });
 
   it('leaves changes that the next publisher of the call brings first', async () => {

@@ -7,7 +7,7 @@ import { run } from './storm/storm.ts';
 
 const INSTANCES = 3;
 const LENGTH = 8_000;
-const SEEDS = [1, 2, 3];
+const SEEDS = [1, 3];
 
 let stage: Stage;
 beforeAll(async () => {
