@@ -78,13 +78,15 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     const isEarlier = since && after && !isLocal(after) && after.seq < since.seq;
     const from = isEarlier ? since : (after ?? since);
     const proven = from !== null && (await isThere(feed, log, from, from === after));
+    // Looked up before the snapshot is read: what comes while its answer is on its way is told after it.
+    const { end, lastPlace } = feed;
     const { call, now } = await deps.snapshot();
     // No await from here on: the feed does not move between the look at it and the start from it.
-    if (proven) stream.#continueFrom(from);
-    else stream.#goLive(feed.end);
-    const place = proven ? from : feed.lastPlace;
-    stream.#tell(call, now, encodeCursor(place), proven);
-    if (feed.mode === 'local') stream.#ready.push(degraded(feed.callId, feed.lastPlace, now));
+    const goesOn = proven && stream.#continueFrom(from);
+    if (!goesOn) stream.#goLive(end);
+    const place = goesOn ? from : lastPlace;
+    stream.#tell(call, now, encodeCursor(place), goesOn);
+    if (feed.mode === 'local') stream.#ready.push(degraded(feed.callId, place, now));
     feed.addReader(stream);
     return stream;
   }
@@ -178,17 +180,20 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     this.#continueFrom(page.at(-1) as Entry);
   }
 
-  /** Live as soon as the feed has what follows; until then from the log. */
-  #continueFrom({ seq, token }: Position): void {
+  /** Live as soon as the feed has what follows; until then from the log. False for a place that neither has. */
+  #continueFrom({ seq, token }: Position): boolean {
     const { feed } = this.#deps;
     const index = feed.indexAfter({ seq, token });
     if (index >= 0) this.#goLive(index);
+    // Of an epoch, and by now too old for the feed.
+    else if (isLocal({ seq, token })) return false;
     else if (seq < feed.logPosition.seq) this.#replayed = { seq, token };
     else {
       // The log was quicker than the feed: what the feed gets of it yet has been told.
       this.#told = seq;
       this.#goLive(feed.end);
     }
+    return true;
   }
 
   #goLive(index: number): void {
@@ -241,10 +246,11 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
   /** The log no longer has what follows: from now on, with a word that says so. */
   async #startOver(): Promise<void> {
     const { feed } = this.#deps;
+    const { end, lastPlace } = feed;
     const { call, now } = await this.#snapshot();
-    this.#goLive(feed.end);
-    this.#tell(call, now, encodeCursor(feed.lastPlace), false);
-    if (feed.mode === 'local') this.#ready.push(degraded(feed.callId, feed.lastPlace, now));
+    this.#goLive(end);
+    this.#tell(call, now, encodeCursor(lastPlace), false);
+    if (feed.mode === 'local') this.#ready.push(degraded(feed.callId, lastPlace, now));
   }
 
   /** A stream outlives a database that is away. */
