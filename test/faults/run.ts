@@ -25,6 +25,8 @@ const PATIENCE = 60;
 const ALONE = { at: 2_500, lasts: 3_500 };
 /** Violations of a run that are printed. */
 const SHOWN = 5;
+/** Between which the table stands. */
+const [START, END] = ['<!-- figures -->', '<!-- /figures -->'];
 const README = fileURLToPath(new URL('README.md', import.meta.url));
 
 function say(line: string): void {
@@ -123,8 +125,8 @@ async function makeTable(): Promise<number> {
   }
   await stage.stop();
   const readme = readFileSync(README, 'utf8');
-  const [before, , after] = readme.split(/(?<=<!-- figures -->\n)|(?=<!-- \/figures -->)/);
-  writeFileSync(README, `${before}\n${lines.join('\n')}\n\n${after}`);
+  const [start, end] = [readme.indexOf(START) + START.length, readme.indexOf(END)];
+  writeFileSync(README, `${readme.slice(0, start)}\n\n${lines.join('\n')}\n\n${readme.slice(end)}`);
   return broken;
 }
 
