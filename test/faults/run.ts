@@ -1,8 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { type Planted, plant } from '../support/planted.ts';
 import { FAULT_KINDS, type FaultKind, planOf } from './storm/plan.ts';
-import { PLANTED, type Planted, plant } from './storm/planted.ts';
+import { PLANTED } from './storm/planted.ts';
 import { Stage } from './storm/stage.ts';
 import { type Report, run } from './storm/storm.ts';
 
@@ -93,7 +94,10 @@ async function runPlanted(): Promise<number> {
 }
 
 async function firstToCatch(bug: Planted): Promise<number | null> {
-  const stage = await Stage.open({ instances: INSTANCES, main: plant(bug) });
+  const stage = await Stage.open({
+    instances: INSTANCES,
+    main: fileURLToPath(new URL('src/main.ts', plant(bug))),
+  });
   try {
     for (let seed = 1; seed <= PATIENCE; seed++) {
       const report = await run(stage, planOf(seed, { instances: INSTANCES, lengthMs: SHORT }));

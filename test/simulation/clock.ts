@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Random } from './random.ts';
+import type { Dice } from './dice.ts';
 
 /**
  * Time that passes only when the simulation says so. In place of the global timers, clocks and random
@@ -57,7 +57,7 @@ export class Clock {
   }
 
   /** Replaces what the code under test takes time and chance from; gives the way back. */
-  install(random: Random): () => void {
+  install(random: Dice): () => void {
     const add = (run: () => void, ms: number, everyMs: number | null) => {
       const id = ++this.#ids;
       const wait = Math.max(1, Math.ceil(ms) || 0);
@@ -82,7 +82,7 @@ export class Clock {
     Object.assign(globalThis, timers);
     Date.now = () => this.now + (running.getStore()?.skewMs ?? 0);
     performance.now = () => this.now - EPOCH;
-    Math.random = random.next;
+    Math.random = () => random.next();
     crypto.randomUUID = () => random.uuid();
     crypto.getRandomValues = ((array: Uint8Array) => random.bytes(array)) as typeof crypto.getRandomValues;
     return () => {
@@ -132,4 +132,9 @@ export class Clock {
   drop(owner: Owner): void {
     for (const timer of this.#timers.values()) if (timer.owner === owner) this.#timers.delete(timer.id);
   }
+}
+
+/** Resolves so many milliseconds later on the run's own clock: nobody waits for it in real time. */
+export function elapsed(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -8,7 +8,7 @@ import type {
   Services,
   SocketLink,
 } from '../../src/graphql/services.ts';
-import { running } from './clock.ts';
+import { elapsed, running } from './clock.ts';
 import type { Instance } from './instance.ts';
 import type { Scheduler } from './scheduler.ts';
 
@@ -39,6 +39,8 @@ export interface Outgoing {
   acceptedAt: number | null;
 }
 
+/** What a client lets pass before it sends a signal again, milliseconds: the SDK's first pause. */
+const SENT_AGAIN_AFTER = 250;
 /** The cursor of a last word, from which nothing is resumed. */
 export const NOWHERE = '0.~';
 
@@ -351,7 +353,7 @@ export class Device {
     const { instance } = socket;
     for (;;) {
       const pause = this.pausedUntil - scheduler.clock.now;
-      if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
+      if (pause > 0) await elapsed(pause);
       const { value, done } = await running.run(instance, () => stream.next());
       if (!socket.open || instance.dead) return;
       if (done) break;
@@ -392,7 +394,7 @@ export class Device {
       );
       const refused = answer !== null && 'rejection' in answer ? answer.rejection.code : null;
       if (answer === null || refused === 'SIGNALING_UNAVAILABLE' || refused === 'TIMEOUT') {
-        await new Promise((resolve) => setTimeout(resolve, 250));
+        await elapsed(SENT_AGAIN_AFTER);
         continue;
       }
       if (refused === null) signal.acceptedAt = this.#deps.scheduler.steps;

@@ -1,4 +1,4 @@
-import type { Random } from './random.ts';
+import type { Dice } from './dice.ts';
 
 /** What may go wrong. A seed's plan says what does, and when. */
 
@@ -47,7 +47,7 @@ export interface PlannedFault {
   readonly target: number;
 }
 
-export function planFaults(random: Random, untilMs: number): PlannedFault[] {
+export function planFaults(random: Dice, untilMs: number): PlannedFault[] {
   const count = random.pick([0, 1, 2, 3, 4, 5, 6, 8]);
   const faults = Array.from({ length: count }, () => ({
     kind: random.pick(FAULTS),

@@ -1,8 +1,9 @@
 import type { CallView } from '../../src/calls/call-view.ts';
 import type { RejectionCode } from '../../src/errors.ts';
 import type { InitiateCallInput } from '../../src/graphql/services.ts';
+import { elapsed } from './clock.ts';
 import { Device, type DeviceDeps, isRefusal, type Outgoing, type Session, viewerOf } from './device.ts';
-import type { Random } from './random.ts';
+import type { Dice } from './dice.ts';
 
 /** What people do with their devices: mostly what makes sense, and now and then what does not. */
 
@@ -21,11 +22,11 @@ export class People {
   readonly byKey = new Map<string, Set<string>>();
   /** What they undertook, for the counts. */
   readonly deeds = new Map<string, number>();
-  readonly #random: Random;
+  readonly #random: Dice;
   #ids = 0;
   #members = new Set(MEMBERS);
 
-  constructor(random: Random, deps: Omit<DeviceDeps, 'onCall'> & Pick<DeviceDeps, 'onCall'>) {
+  constructor(random: Dice, deps: Omit<DeviceDeps, 'onCall'> & Pick<DeviceDeps, 'onCall'>) {
     this.#random = random;
     for (const userId of [...MEMBERS, STRANGER, 'ann', 'bob', 'cat']) {
       const nth = this.devices.filter((device) => device.userId === userId).length + 1;
@@ -197,7 +198,7 @@ export class People {
         // The same again under the same key is the same call.
         if (input.idempotencyKey === null || !random.chance(0.1)) return;
       } else if (answer && answer.rejection.code !== 'TIMEOUT') return;
-      await pause(random.between(50, 1_500));
+      await elapsed(random.between(50, 1_500));
     }
   }
 
@@ -214,7 +215,7 @@ export class People {
       );
       if (answer && !isRefusal(answer)) return this.#enter(device, sessionId, answer.call, answer.cursor);
       if (answer && answer.rejection.code !== 'TIMEOUT') return;
-      await pause(this.#random.between(50, 1_000));
+      await elapsed(this.#random.between(50, 1_000));
     }
   }
 
@@ -420,7 +421,7 @@ export class People {
   /** Everyone hangs up; what goes on all the same an administrator ends. */
   async goHome(): Promise<void> {
     for (const device of this.#seated) void this.#leave(device, device.session!);
-    await pause(500);
+    await elapsed(500);
     for (const callId of this.callIds) {
       void this.devices[0]!.command('terminateCall', ({ calls }) =>
         calls.terminateCall(viewerOf('admin'), callId),
@@ -451,8 +452,4 @@ function seatedDeed(deed: string): boolean {
     'reconnect',
     'vanish',
   ].includes(deed);
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { PLANTED, plant } from './planted.ts';
+import { load, PLANTED } from './planted.ts';
 import { complaintOf, Tally } from './report.ts';
 import { Simulation } from './simulate.ts';
 
@@ -28,7 +28,7 @@ function say(line: string): void {
 
 async function one(simulation: Simulation, seed: number): Promise<boolean> {
   const planted = PLANTED.find(({ name }) => values.plant !== undefined && name.includes(values.plant));
-  const bug = planted && (await plant(planted));
+  const bug = planted && (await load(planted));
   const outcome = await simulation.run(seed, { trace: say, ...(bug && { code: bug.code }) });
   bug?.remove();
   say(outcome.violations.length > 0 ? complaintOf(outcome) : `Seed ${seed}: nothing wrong. ${outcome.plan}`);
@@ -55,7 +55,7 @@ async function plants(simulation: Simulation, part: string): Promise<boolean> {
   const rows: string[] = [];
   let unnoticed = 0;
   for (const planted of PLANTED.filter(({ name }) => part === 'all' || name.includes(part))) {
-    const { code, remove } = await plant(planted);
+    const { code, remove } = await load(planted);
     let noticed = null;
     for (let seed = from; seed < from + seeds && noticed === null; seed++) {
       const outcome = await simulation.run(seed, { code });

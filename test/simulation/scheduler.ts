@@ -1,5 +1,5 @@
 import type { Clock, Owner } from './clock.ts';
-import type { Random } from './random.ts';
+import type { Dice } from './dice.ts';
 
 /**
  * Everything that one process waits for from another is a step: a statement, an answer, a message. A step
@@ -17,13 +17,13 @@ export interface Step {
 
 export class Scheduler {
   readonly clock: Clock;
-  readonly random: Random;
+  readonly random: Dice;
   /** Told of each step that runs. */
   readonly onStep: (line: string) => void;
   #waiting: Step[] = [];
   steps = 0;
 
-  constructor(clock: Clock, random: Random, onStep: (line: string) => void) {
+  constructor(clock: Clock, random: Dice, onStep: (line: string) => void) {
     this.clock = clock;
     this.random = random;
     this.onStep = onStep;

@@ -5,11 +5,11 @@ import { Clock } from './clock.ts';
 import { CODE, type Code } from './code.ts';
 import { MemoryPostgres } from './database.ts';
 import { checkDeadlines } from './deadlines.ts';
+import { Dice } from './dice.ts';
 import { type PlannedFault, planFaults } from './faults.ts';
 import { checkPath, type EventRow, fold, type Version } from './history.ts';
 import { judge } from './oracle.ts';
 import { MAX_INVITEES } from './people.ts';
-import { Random } from './random.ts';
 import { settled } from './scheduler.ts';
 import { World } from './world.ts';
 
@@ -51,7 +51,7 @@ export class Simulation {
   }
 
   async run(seed: number, { code = CODE, trace }: SimulationOptions = {}): Promise<Outcome> {
-    const random = new Random(seed);
+    const random = new Dice(seed);
     const clock = new Clock();
     const counts = new Map<string, number>();
     const violations: string[] = [];
@@ -115,7 +115,7 @@ export class Simulation {
   }
 }
 
-function limitsFrom(random: Random): CallLimits {
+function limitsFrom(random: Dice): CallLimits {
   return {
     maxParticipants: random.pick([2, 3, 3, 4]),
     maxInvitees: MAX_INVITEES,
@@ -130,7 +130,7 @@ function limitsFrom(random: Random): CallLimits {
 async function live(
   world: World,
   clock: Clock,
-  random: Random,
+  random: Dice,
   faults: PlannedFault[],
   violation: (what: string) => void,
 ): Promise<void> {

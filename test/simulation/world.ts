@@ -11,18 +11,18 @@ import { type Clock, running } from './clock.ts';
 import type { Code } from './code.ts';
 import { kyselyOver, type MemoryPostgres } from './database.ts';
 import { DatabaseServer } from './database-link.ts';
+import type { Dice } from './dice.ts';
 import { Armed, type FaultKind, isSingle, type LastingFault, type PlannedFault } from './faults.ts';
 import { sameCall } from './history.ts';
 import { Instance } from './instance.ts';
 import { Redis } from './network.ts';
 import { CONVERSATION, MEMBERS, People } from './people.ts';
-import type { Random } from './random.ts';
 import { Scheduler } from './scheduler.ts';
 
 /** Some instances on one database and one Redis, the people who use them, and what goes wrong. */
 
 export interface WorldDeps {
-  readonly random: Random;
+  readonly random: Dice;
   readonly clock: Clock;
   readonly code: Code;
   readonly postgres: MemoryPostgres;

@@ -1,4 +1,4 @@
-import { Random } from './random.ts';
+import { Random } from '../../support/random.ts';
 
 /** What a run does, made from its seed alone: who calls whom and what they do, and what goes wrong when. */
 

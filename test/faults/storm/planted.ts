@@ -1,14 +1,6 @@
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import type { Planted } from '../../support/planted.ts';
 
-/** Bugs put in on purpose, which a run has to catch: each is a copy of the server with some lines changed. */
-
-export interface Planted {
-  readonly name: string;
-  readonly file: string;
-  /** Each text is there exactly once. */
-  readonly edits: readonly (readonly [find: string, replace: string])[];
-}
+/** Bugs put in on purpose, which a run has to catch. */
 
 export const PLANTED: readonly Planted[] = [
   {
@@ -58,21 +50,3 @@ export const PLANTED: readonly Planted[] = [
     edits: [["if (this.#mode === 'live') this.#waitForGap();\n  }\n\n  #drain", '}\n\n  #drain']],
   },
 ];
-
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-
-/** The path of a server's program with the bug in it. */
-export function plant({ name, file, edits }: Planted): string {
-  const folder = `${ROOT}.cache/planted/${name.replaceAll(' ', '-')}`;
-  rmSync(folder, { recursive: true, force: true });
-  for (const part of ['src', 'migrations', 'package.json']) {
-    cpSync(`${ROOT}${part}`, `${folder}/${part}`, { recursive: true });
-  }
-  let text = readFileSync(`${folder}/${file}`, 'utf8');
-  for (const [find, replace] of edits) {
-    if (text.split(find).length !== 2) throw new Error(`${file} does not have this exactly once: ${find}`);
-    text = text.replace(find, () => replace);
-  }
-  writeFileSync(`${folder}/${file}`, text);
-  return `${folder}/src/main.ts`;
-}

@@ -1,32 +1,11 @@
-/** Numbers from a seed: the same seed, the same numbers. */
-export class Random {
-  #state: number;
+import { Random } from '../support/random.ts';
 
+/** What a seed of the simulation decides, ids and random bytes among it. */
+export class Dice extends Random {
   constructor(seed: number) {
-    this.#state = seed;
+    super(seed);
     // Seeds that are neighbours begin alike.
     for (let i = 0; i < 8; i++) this.next();
-  }
-
-  /** From 0 to less than 1 (mulberry32). */
-  next = (): number => {
-    this.#state = (this.#state + 0x6d2b79f5) | 0;
-    let t = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
-
-  chance(probability: number): boolean {
-    return this.next() < probability;
-  }
-
-  /** A whole number from `min` to `max`, both included. */
-  between(min: number, max: number): number {
-    return min + Math.floor(this.next() * (max - min + 1));
-  }
-
-  pick<T>(list: readonly T[]): T {
-    return list[Math.floor(this.next() * list.length)] as T;
   }
 
   /** A key, as often as its weight says. */
