@@ -130,7 +130,9 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
       await log.close();
       await channels.close();
       await redis?.close();
-      await within(LAST_CONNECTIONS, Promise.all([pulse?.close(), database.close()]));
+      // The embedded one can't hang, and has to write down what it has.
+      if (database.embedded) await database.close();
+      else await within(LAST_CONNECTIONS, Promise.all([pulse?.close(), database.close()]));
       metricsServer.close();
       metricsServer.closeAllConnections();
       logger.info('Stopped');

@@ -306,7 +306,9 @@ export class CallFeed {
     if (this.#mode !== 'live') return;
     this.#mode = 'local';
     for (const item of this.#items) {
-      if (item.kind === 'entry' && item.entry.kind === 'signal') this.#rememberTaken(item.entry.signal);
+      if (item.kind !== 'entry' || item.entry.kind !== 'signal') continue;
+      // Of an outage before this one: a second time it would push an older one out of what is remembered.
+      if (!this.tookLocally(item.entry.signal)) this.#rememberTaken(item.entry.signal);
     }
     // A place of the epoch: whoever comes back with the log's would be taken for one who has all of the epoch.
     this.#lastPlace = this.#localPlace();

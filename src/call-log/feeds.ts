@@ -44,10 +44,6 @@ export class Feeds {
     });
   }
 
-  get size(): number {
-    return this.#held.size;
-  }
-
   get(callId: string): CallFeed | undefined {
     return this.#held.get(callId)?.feed;
   }
