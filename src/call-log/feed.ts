@@ -368,6 +368,7 @@ export class CallFeed {
 
   /** As the log does it, and only for seats that are connected here; null where one of them is not. */
   appendLocally(draft: SignalDraft, now: number): SignalOutcome | null {
+    if (this.#mode !== 'local') return null;
     const sender = this.#seats.get(draft.from);
     if (!sender) return { outcome: 'refused', why: 'NO_SEAT' };
     if (sender.sessionId !== draft.sessionId) return { outcome: 'refused', why: 'STALE_SESSION' };

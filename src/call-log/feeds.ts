@@ -147,6 +147,9 @@ export class Feeds {
     } catch (error) {
       if (!(error instanceof LogUnavailable)) this.#sources.onError(error);
     }
+    if (this.#held.get(feed.callId) !== held) return;
+    // Lost again in the moment in which it was back: the feed had no word of that, as it was out of reach then.
+    if (this.#log.health() === 'down') feed.degrade();
     if (held.holders === 0 && !feed.owes) return this.#drop(feed, held);
     // Out of reach again before it was done, or the database was: the next turn of the clock.
     if (feed.mode === 'local' && this.#log.health() === 'up') {

@@ -1,11 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { CallLog, StateRecord } from '../../src/call-log/call-log.ts';
 import { type FeedSources, Feeds } from '../../src/call-log/feeds.ts';
+import { MemoryCallLog } from '../../src/call-log/memory.ts';
 import { TIMINGS } from '../../src/config.ts';
 import { state } from '../support/call-logs.ts';
 
 /** A log that is out of reach all the time. */
 const GONE = { health: () => 'down', onHealth: () => () => {} } as unknown as CallLog;
+
+const SEATS = { ada: { joinSeq: 1, sessionId: 'ada' }, ben: { joinSeq: 2, sessionId: 'ben' } };
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -27,7 +30,7 @@ function over(table: Record<string, StateRecord[]>) {
     },
     onError: (error) => database.errors.push(error),
   };
-  return { feeds: new Feeds(GONE, sources), database };
+  return { feeds: new Feeds(GONE, sources), sources, database };
 }
 
 describe('while the log is out of reach', () => {
@@ -78,5 +81,67 @@ describe('while the log is out of reach', () => {
     expect(one.version).toBe(3);
     await feeds.close();
     expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+/** A log in memory that can be lost and found. */
+class Flapping extends MemoryCallLog {
+  #health: 'up' | 'down' = 'up';
+  readonly #listeners = new Set<(health: 'up' | 'down') => void>();
+  /** Runs when the log is next asked for its head. */
+  onAsked: (() => void) | null = null;
+
+  turn(health: 'up' | 'down'): void {
+    this.#health = health;
+    for (const listener of this.#listeners) listener(health);
+  }
+
+  override health = () => this.#health as 'up';
+
+  override onHealth = (listener?: (health: 'up' | 'down') => void) => {
+    if (listener) this.#listeners.add(listener);
+    return () => void (listener && this.#listeners.delete(listener));
+  };
+
+  override head(callId: string) {
+    this.onAsked?.();
+    this.onAsked = null;
+    return super.head(callId);
+  }
+}
+
+describe('a log that is lost again in the moment in which it is back', () => {
+  async function lostWhileRestoring() {
+    const log = new Flapping(Date.now);
+    await log.create('call', { version: 1, seats: SEATS }, Date.now() + 60_000);
+    const feeds = new Feeds(log, over({}).sources);
+    const feed = await feeds.acquire('call');
+    log.turn('down');
+    log.onAsked = () => log.turn('down');
+    log.turn('up');
+    await vi.advanceTimersByTimeAsync(0);
+    return { log, feeds, feed };
+  }
+
+  it('leaves the feed to itself, and that is told', async () => {
+    const { feeds, feed } = await lostWhileRestoring();
+    expect(feed.mode).toBe('local');
+    expect(feed.item(feed.end - 1)?.kind).toBe('degraded');
+    await feeds.close();
+  });
+
+  it('keeps a feed that nobody reads until the log has what the feed took, and no longer', async () => {
+    const { log, feeds, feed } = await lostWhileRestoring();
+    feed.addReader({ userId: 'ben', joinSeq: 2, index: feed.end, wake() {}, fellBehind() {} });
+    const signal = { __typename: 'Renegotiate', iceRestart: false } as const;
+    const draft = { from: 'ada', sessionId: 'ada', to: 'ben', toJoinSeq: 2, clientSeq: 1, signal };
+    expect(feed.appendLocally(draft, Date.now())?.outcome).toBe('appended');
+    feeds.release(feed);
+    expect(feeds.get('call')).toBe(feed);
+    log.turn('up');
+    await vi.advanceTimersByTimeAsync(0);
+    expect(feeds.get('call')).toBeUndefined();
+    expect((await log.read('call', 0, 10)).map(({ kind }) => kind)).toEqual(['origin', 'signal']);
+    await feeds.close();
   });
 });
