@@ -20,6 +20,7 @@ const ADAPTERS = [
   '^src/call-log/(redis|memory)[^/]*\\.ts$',
   '^src/rate-limits/flexible-[^/]*\\.ts$',
   '^src/database/(open|pg-session)\\.ts$',
+  '^src/observability/otel-tracing\\.ts$',
 ];
 
 /** Put the parts of the SDK together. */

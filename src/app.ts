@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID as uuid } from 'node:crypto';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createDemoTokens } from './auth/demo.ts';
@@ -14,13 +14,15 @@ import { RedisConnection } from './call-log/redis-connection.ts';
 import { type Config, TIMINGS } from './config.ts';
 import { createCore } from './core.ts';
 import { migrate } from './database/migrator.ts';
-import { type Database, openDatabase } from './database/open.ts';
+import { openDatabase } from './database/open.ts';
 import { createMetricsServer } from './http/health.ts';
+import { createReadiness } from './http/readiness.ts';
 import { createHttpServer } from './http/server.ts';
 import type { Logger } from './observability/logger.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
+import { createOperationObserver } from './observability/operations.ts';
+import { TracedCallLog } from './observability/traced-log.ts';
 import { createRateLimiter } from './rate-limits/flexible-rate-limiter.ts';
-import type { Instances } from './seats/instances.ts';
 
 /** The composition root: the only file that builds adapters. */
 
@@ -53,15 +55,22 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
   const warn = (what: string, error: unknown) => logger.warn({ err: error }, what);
 
   const onPoolError = (error: Error) => warn('An idle connection to Postgres was lost', error);
-  const database = await openDatabase({ ...config.database, onPoolError });
+  const instanceId = uuid();
+  // Imported only where it is asked for: OpenTelemetry's SDK is not small.
+  const tracing =
+    config.tracing === null
+      ? null
+      : (await import('./observability/otel-tracing.ts')).createTracing(config.tracing, instanceId);
+  const database = { ...(await openDatabase({ ...config.database, onPoolError })), tracing };
   const pulse = database.embedded
     ? null
     : await openDatabase({ ...config.database, poolSize: 1, onPoolError });
   const ran = await migrate(database);
   if (ran.length > 0) logger.info({ migrations: ran }, 'Migrations ran');
 
-  const { log, channels, redis } = openLog(config, metrics, logger);
-  await firstContact(log);
+  const { log: untraced, channels, redis } = openLog(config, metrics, logger);
+  await firstContact(untraced);
+  const log = tracing === null ? untraced : new TracedCallLog(untraced, tracing);
   const core = createCore({
     database,
     pulse: pulse ?? database,
@@ -81,8 +90,21 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     metrics,
     now,
     warn,
+    logger,
+    tracing,
+    instanceId,
   });
-  const { services, instances, instanceId } = core;
+  const { services, instances } = core;
+  if (database.pool !== null) metrics.observePool('calls', database.pool);
+  if (pulse?.pool) metrics.observePool('heartbeat', pulse.pool);
+  const readiness = createReadiness({
+    db: (pulse ?? database).db,
+    embedded: database.embedded,
+    hasRedis: redis !== null,
+    instances,
+    log,
+  });
+  metrics.observeReadiness(readiness.check);
 
   const demo = config.demo ? await createDemoTokens(config, randomBytes(32).toString('base64url')) : null;
   const jwt = config.jwt ?? demo?.jwt;
@@ -101,9 +123,10 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
   const server = createHttpServer({
     services,
     verify,
-    ready: () => readiness(database, log, instances, redis !== null),
+    ready: readiness.check,
     logger,
     metrics,
+    observer: createOperationObserver({ metrics, logger, tracing }),
     now,
     allowedOrigins: config.allowedOrigins,
     maxConnections: config.limits.maxConnections,
@@ -125,14 +148,17 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     metricsUrl,
     metrics,
     async stop() {
+      readiness.drain();
       await server.close();
       await core.stop(LAST_WORK);
+      const spansSent = tracing?.close(LAST_CONNECTIONS);
       await log.close();
       await channels.close();
       await redis?.close();
       // The embedded one can't hang, and has to write down what it has.
       if (database.embedded) await database.close();
       else await within(LAST_CONNECTIONS, Promise.all([pulse?.close(), database.close()]));
+      await spansSent;
       metricsServer.close();
       metricsServer.closeAllConnections();
       logger.info('Stopped');
@@ -168,31 +194,6 @@ function openLog(
   );
   const channels = new RedisChannels(redis);
   return { log: new RedisCallLog(redis, channels), channels, redis };
-}
-
-async function readiness(
-  database: Database,
-  log: CallLog,
-  instances: Instances,
-  hasRedis: boolean,
-): Promise<{ ok: boolean; degraded: boolean; reasons: string[] }> {
-  const reasons: string[] = [];
-  try {
-    const others = await instances.others();
-    if (others.some((other) => !hasRedis || !other.hasRedis)) {
-      reasons.push(
-        'Another instance lives on this database, and they have no REDIS_URL in common: set it on all.',
-      );
-    }
-  } catch {
-    reasons.push(`The database does not answer (${database.embedded ? 'embedded' : 'Postgres'}).`);
-  }
-  const degraded = log.health() === 'down';
-  return {
-    ok: reasons.length === 0,
-    degraded,
-    reasons: degraded ? [...reasons, 'Redis is out of reach.'] : reasons,
-  };
 }
 
 async function firstContact(log: CallLog): Promise<void> {

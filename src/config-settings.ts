@@ -3,6 +3,7 @@ import {
   boolean,
   checkedBy,
   duration,
+  fraction,
   host,
   integer,
   json,
@@ -323,6 +324,31 @@ export const SETTINGS = {
     default: 'info',
     why: "the life of the process and of calls, without each command's line",
     schema: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
+  }),
+  OTEL_EXPORTER_OTLP_ENDPOINT: setting({
+    group: 'Observability',
+    about:
+      'Collector of OpenTelemetry traces: OTLP over HTTP, JSON, at `/v1/traces` under this URL. Without it there are none. Headers for it: OTEL_EXPORTER_OTLP_HEADERS, as OpenTelemetry has it.',
+    allowed: '`http://` or `https://` URL',
+    default: null,
+    why: 'traces cost something and tell where time goes: on where somebody looks at them',
+    schema: url('http', 'https'),
+  }),
+  OTEL_SERVICE_NAME: setting({
+    group: 'Observability',
+    about: 'Name of the service in traces.',
+    allowed: 'text, 1 to 128 characters',
+    default: 'ringdown',
+    why: 'what it is; another where several of them send to one collector',
+    schema: text(1, 128),
+  }),
+  OTEL_TRACES_SAMPLER_ARG: setting({
+    group: 'Observability',
+    about: 'Share of traces that are kept, chosen by their ids: the same on every instance.',
+    allowed: '0 to 1',
+    default: '1',
+    why: 'all, for a first look; under load a hundredth shows as much',
+    schema: fraction,
   }),
 } as const;
 

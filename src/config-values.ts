@@ -41,6 +41,12 @@ export function integer(min: number, max: number) {
     .pipe(range);
 }
 
+/** A number from 0 to 1. */
+export const fraction = z
+  .string()
+  .regex(/^(?:0|1|0?\.\d{1,9}|1\.0{1,9})$/, { error: 'is not a number from 0 to 1' })
+  .transform(Number);
+
 export function oneOf<const T extends string>(...values: readonly T[]) {
   return z.enum(values, { error: 'is none of these' });
 }

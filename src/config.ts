@@ -51,6 +51,14 @@ export interface Config {
   readonly turn: { readonly urls: readonly string[]; readonly secrets: readonly string[] } | null;
   readonly metricsPerCall: boolean;
   readonly logLevel: SettingValues['LOG_LEVEL'];
+  /** Where traces go; null: nowhere, and none are made. */
+  readonly tracing: {
+    /** OTLP over HTTP; `/v1/traces` is added to it. */
+    readonly endpoint: string;
+    readonly serviceName: string;
+    /** Of traces that are kept, 0 to 1. */
+    readonly ratio: number;
+  } | null;
 }
 
 /** Whose tokens are trusted: exactly one of `secret` and `jwksUrl`. */
@@ -175,6 +183,14 @@ export function loadConfig(env: Environment = process.env): Config {
         : null,
     metricsPerCall: values.METRICS_PER_CALL,
     logLevel: values.LOG_LEVEL,
+    tracing:
+      values.OTEL_EXPORTER_OTLP_ENDPOINT === null
+        ? null
+        : {
+            endpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT,
+            serviceName: values.OTEL_SERVICE_NAME,
+            ratio: values.OTEL_TRACES_SAMPLER_ARG,
+          },
   });
 }
 

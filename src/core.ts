@@ -5,6 +5,7 @@ import type { Channels } from './call-log/channels.ts';
 import { Feeds } from './call-log/feeds.ts';
 import { readCall, readCalls, ringsOf } from './calls/call.repository.ts';
 import { createCallService } from './calls/call.service.ts';
+import { logLife } from './calls/call-life-log.ts';
 import { countFacts } from './calls/call-metrics.ts';
 import { CallUnit } from './calls/call-unit.ts';
 import { viewOf } from './calls/changes.ts';
@@ -17,7 +18,10 @@ import type { Database } from './database/open.ts';
 import type { Services } from './graphql/services.ts';
 import { createIceServerService } from './ice-servers/ice-server.service.ts';
 import { RingBoard } from './incoming/ring-board.ts';
+import { watchDeliveries, watchSignals } from './observability/entries.ts';
+import type { Logger } from './observability/logger.ts';
 import type { Metrics } from './observability/metrics.ts';
+import type { Tracing } from './observability/tracing.ts';
 import type { RateLimiter } from './rate-limits/rate-limiter.ts';
 import { createInstances, type Instances } from './seats/instances.ts';
 import { SeatService } from './seats/seat.service.ts';
@@ -42,6 +46,10 @@ export interface CoreParts {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly warn: (what: string, error: unknown) => void;
+  readonly logger: Pick<Logger, 'trace' | 'debug' | 'info' | 'isLevelEnabled'>;
+  /** Null where no traces are wanted. `log` and `database` make their own spans. */
+  readonly tracing: Tracing | null;
+  readonly instanceId?: string;
 }
 
 export interface Core {
@@ -55,9 +63,9 @@ export interface Core {
 }
 
 export function createCore(parts: CoreParts): Core {
-  const { database, pulse, log, channels, config, metrics, now, warn } = parts;
+  const { database, pulse, log, channels, config, metrics, now, warn, logger, tracing } = parts;
   const { db } = database;
-  const instanceId = uuid();
+  const instanceId = parts.instanceId ?? uuid();
 
   const rings = new RingBoard(channels, {
     ringing: (userIds) => ringsOf(db, userIds),
@@ -67,12 +75,18 @@ export function createCore(parts: CoreParts): Core {
     },
     onError: (error) => warn('Rings could not be read', error),
   });
-  const outbox = new Outbox(db, log, rings, (error, { callId }) => {
-    metrics.publishFailed();
-    if (!(error instanceof LogUnavailable)) warn('A change of state could not be published', error);
-    // Streams here need not wait for the log, where it is out of reach.
-    void feeds.pollState(callId);
-  });
+  const outbox = new Outbox(
+    db,
+    log,
+    rings,
+    (error, { callId }) => {
+      metrics.publishFailed();
+      if (!(error instanceof LogUnavailable)) warn('A change of state could not be published', error);
+      // Streams here need not wait for the log, where it is out of reach.
+      void feeds.pollState(callId);
+    },
+    (outcome, seconds) => metrics.logAppended('state', outcome, seconds),
+  );
   const feeds: Feeds = new Feeds(log, {
     createLog: (callId) => outbox.createLog(callId),
     async seats(callId) {
@@ -88,11 +102,25 @@ export function createCore(parts: CoreParts): Core {
   const instances = createInstances(database, pulse.db, () => unit, self, TIMINGS.deadAfterMs);
   const unit: CallUnit = new CallUnit(database, outbox, config.limits, {
     outage: instances.outage,
-    changed: (call, facts) => countFacts(metrics, call, facts),
+    changed(call, facts) {
+      countFacts(metrics, call, facts);
+      logLife(logger, call, facts);
+    },
   });
   const background = new Background((what, error) => warn(`${what} is tried again`, error));
   const { untilDone } = background;
-  const seats = new SeatService({ db, unit, log, channels, feeds, metrics, instanceId, untilDone });
+  const seats = new SeatService({
+    db,
+    unit,
+    log,
+    channels,
+    feeds,
+    metrics,
+    logger,
+    instanceId,
+    untilDone,
+    onDelivered: watchDeliveries(metrics, logger, tracing),
+  });
   metrics.observeCalls(() => seats.calls());
   const sweeper = new Sweeper({
     db,
@@ -123,6 +151,7 @@ export function createCore(parts: CoreParts): Core {
       createLog: (callId) => outbox.createLog(callId),
       whyNoSeat: seatRefusal,
       now,
+      onTaken: watchSignals(logger),
     }),
     conversations: createConversationService({ database, sweepDue: () => sweeper.sweepDue() }),
     iceServers: createIceServerService({ servers: config.iceServers, whyNoSeat: seatRefusal, now }),

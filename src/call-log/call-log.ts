@@ -34,6 +34,8 @@ export interface StateRecord {
   readonly seats: Readonly<Record<string, SeatHolder | null>>;
   /** Last of its log: the log is kept for a while and then goes. */
   readonly ended: boolean;
+  /** The span that appended it, as `traceparent` (W3C Trace Context), where it is part of a trace. */
+  readonly trace?: string;
 }
 
 /** A signal as the log keeps it. */
@@ -47,6 +49,8 @@ export interface SignalRecord {
   readonly sessionId: string;
   readonly clientSeq: number;
   readonly signal: Signal;
+  /** As in StateRecord. */
+  readonly trace?: string;
 }
 
 export type Entry = Position & { /** Milliseconds since the epoch. */ readonly at: number } & (
@@ -55,6 +59,12 @@ export type Entry = Position & { /** Milliseconds since the epoch. */ readonly a
     /** First entry of a log that was made anew in mid-call: what went before it is lost. */
     | { readonly kind: 'origin' }
   );
+
+/** The span that appended an entry. */
+export function traceOf(entry: Entry): string | undefined {
+  if (entry.kind === 'signal') return entry.signal.trace;
+  return entry.kind === 'state' ? entry.state.trace : undefined;
+}
 
 /** A log made from what the database knows, after a loss of data. */
 export interface Origin {
@@ -88,6 +98,8 @@ export interface SignalDraft {
   /** The session's own count, from 1. */
   readonly clientSeq: number;
   readonly signal: Signal;
+  /** As in StateRecord. */
+  readonly trace?: string;
 }
 
 /**

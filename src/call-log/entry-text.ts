@@ -3,7 +3,8 @@ import type { Entry, SignalRecord, StateRecord } from './call-log.ts';
 /**
  * An entry as Redis keeps and publishes it, one string that the scripts compose:
  * `s<seq> <token> <at> <StateRecord>`, `g<seq> <token> <at> <fromJoinSeq> <toJoinSeq or -> <SignalBody>`,
- * `o<seq> <token> <at>`. What stands before the JSON is what only the script knows.
+ * `o<seq> <token> <at>`. What stands before the JSON is what only the script knows. What a newer version adds
+ * goes into the JSON: an older one beside it reads past that.
  */
 
 /** The part of a signal that its appender knows. */

@@ -11,6 +11,7 @@ import {
   type SignalOutcome,
   type StateRecord,
   sessionOf,
+  traceOf,
 } from './call-log.ts';
 import { encodeCursor } from './cursor.ts';
 
@@ -25,7 +26,13 @@ import { encodeCursor } from './cursor.ts';
 
 /** What a stream finds in a feed. */
 export type FeedItem =
-  | { readonly kind: 'entry'; readonly entry: Entry; readonly events: readonly CallEvent[] }
+  | {
+      readonly kind: 'entry';
+      readonly entry: Entry;
+      readonly events: readonly CallEvent[];
+      /** Milliseconds since the epoch; 0 for an entry that is part of no trace. */
+      readonly cameAt: number;
+    }
   /** `place`: the first of the local epoch. */
   | { readonly kind: 'degraded'; readonly place: Position }
   /** `place`: from which the log goes on; all that the feed has told lies before it. */
@@ -209,7 +216,7 @@ export class CallFeed {
     const events = eventsOf(this.callId, entry);
     this.#lastPlace = { seq: entry.seq, token: entry.token };
     if (entry.kind === 'state') this.#learn(entry.state);
-    this.#add({ kind: 'entry', entry, events });
+    this.#add({ kind: 'entry', entry, events, cameAt: traceOf(entry) === undefined ? 0 : Date.now() });
   }
 
   #learn(state: StateRecord): void {

@@ -80,10 +80,13 @@ export class RedisCallLog implements CallLog {
   }
 
   async appendSignal(callId: string, draft: SignalDraft): Promise<SignalOutcome> {
-    const { from, sessionId, to, toJoinSeq, clientSeq, signal } = draft;
+    const { from, sessionId, to, toJoinSeq, clientSeq, signal, trace } = draft;
     const token = this.#token();
     const session = sessionOf(draft);
-    const body: SignalBody = { from, to, sessionId, clientSeq, signal };
+    const body: SignalBody =
+      trace === undefined
+        ? { from, to, sessionId, clientSeq, signal }
+        : { from, to, sessionId, clientSeq, signal, trace };
     this.#expectBack(token, body);
     this.#cork();
     const [log, meta, seats] = keysOf(callId);

@@ -26,6 +26,8 @@ export interface StreamDeps {
   readonly socket: SocketLink;
   /** The call as the database has it now, and the database's time. */
   snapshot(): Promise<{ call: CallView; now: number }>;
+  /** Of each entry that is handed over. `cameAt`: when this instance had it, milliseconds; 0 of no trace. */
+  onDelivered?(entry: Entry, cameAt: number): void;
   /** Once, whichever way the stream ended. `seatGone`: the seat was lost before the stream was. */
   onClose(seatGone: boolean): void;
 }
@@ -176,7 +178,8 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     const own = page[0];
     const goesOn = own?.seq === from.seq && own.token === from.token && page.length > 1;
     if (!goesOn) return this.#startOver();
-    for (const entry of page.slice(1)) this.#takeEntry(entry, eventsOf(feed.callId, entry));
+    const cameAt = Date.now();
+    for (const entry of page.slice(1)) this.#takeEntry(entry, eventsOf(feed.callId, entry), cameAt);
     this.#continueFrom(page.at(-1) as Entry);
   }
 
@@ -203,7 +206,7 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
 
   async #takeItem(item: FeedItem): Promise<void> {
     const { feed } = this.#deps;
-    if (item.kind === 'entry') return this.#takeEntry(item.entry, item.events);
+    if (item.kind === 'entry') return this.#takeEntry(item.entry, item.events, item.cameAt);
     if (item.kind === 'degraded') {
       this.#ready.push(degraded(feed.callId, item.place, Date.now()));
       return;
@@ -218,17 +221,20 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     this.#tell(call, now, cursor, item.kind === 'restored' && item.recovered);
   }
 
-  #takeEntry(entry: Entry, events: readonly CallEvent[]): void {
+  #takeEntry(entry: Entry, events: readonly CallEvent[], cameAt: number): void {
     if (this.#finished || (entry.seq <= this.#told && !isLocal(entry))) return;
     if (entry.kind === 'signal') {
       const { from, to, toJoinSeq } = entry.signal;
       const forMe = to === null || (to === this.userId && toJoinSeq === this.joinSeq);
-      if (from !== this.userId && forMe) this.#ready.push(...events);
+      if (from === this.userId || !forMe) return;
+      this.#ready.push(...events);
+      this.#deps.onDelivered?.(entry, cameAt);
       return;
     }
     if (entry.kind === 'origin' || entry.state.version <= this.#version) return;
     this.#version = entry.state.version;
     this.#ready.push(...events);
+    this.#deps.onDelivered?.(entry, cameAt);
     const { seats } = entry.state;
     // Users may be called `constructor` and the like.
     const holder = Object.hasOwn(seats, this.userId) ? seats[this.userId] : undefined;

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { CallLog, Origin, Position, StateRecord } from '../call-log/call-log.ts';
+import type { CallLog, Origin, Position, StateOutcome, StateRecord } from '../call-log/call-log.ts';
 import type { RingBoard } from '../incoming/ring-board.ts';
 import { type Db, readCall } from './call.repository.ts';
 import type { Fact } from './call.ts';
@@ -31,6 +31,7 @@ export class Outbox {
   readonly #log: CallLog;
   readonly #rings: RingBoard;
   readonly #onUnpublished: (error: unknown, row: OutboxRow) => void;
+  readonly #onAppended: (outcome: 'ok' | 'failed', seconds: number) => void;
   /** Published and not yet marked so; the sweeper writes the marks, nobody waits for them. */
   #unmarked: { callId: string; version: number }[] = [];
 
@@ -39,11 +40,13 @@ export class Outbox {
     log: CallLog,
     rings: RingBoard,
     onUnpublished: (error: unknown, row: OutboxRow) => void,
+    onAppended: (outcome: 'ok' | 'failed', seconds: number) => void,
   ) {
     this.#db = db;
     this.#log = log;
     this.#rings = rings;
     this.#onUnpublished = onUnpublished;
+    this.#onAppended = onAppended;
   }
 
   /**
@@ -70,7 +73,7 @@ export class Outbox {
     const { callId, version, expiresAt } = row;
     const record = recordOf(row);
     for (;;) {
-      const outcome = await this.#log.appendState(callId, record, expiresAt);
+      const outcome = await this.#appendOnce(callId, record, expiresAt);
       if (outcome.outcome === 'appended') return outcome.position;
       if (outcome.outcome === 'known') return null;
       if (outcome.outcome === 'gap') {
@@ -80,6 +83,18 @@ export class Outbox {
         }
         for (const earlier of missing) await this.#append(earlier);
       } else if (!(await this.createLog(callId))) return null;
+    }
+  }
+
+  async #appendOnce(callId: string, record: StateRecord, expiresAt: number): Promise<StateOutcome> {
+    const startedAt = performance.now();
+    let outcome: 'ok' | 'failed' = 'failed';
+    try {
+      const answer = await this.#log.appendState(callId, record, expiresAt);
+      outcome = 'ok';
+      return answer;
+    } finally {
+      this.#onAppended(outcome, (performance.now() - startedAt) / 1000);
     }
   }
 

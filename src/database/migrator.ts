@@ -1,13 +1,15 @@
 import { promises as fs } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import { FileMigrationProvider, Migrator } from 'kysely/migration';
+import { sqlState } from './failures.ts';
 import type { Database } from './open.ts';
 import type { Tables } from './tables.ts';
 
 /** Beside `src`, as .ts files; beside dist's `src`, as .js files of the same names. */
 const FOLDER = fileURLToPath(new URL('../../migrations/', import.meta.url));
+const PROVIDER = new FileMigrationProvider({ fs, path, migrationFolder: FOLDER });
 
 /**
  * Brings the tables up to date, in one transaction. Processes that start at once wait for one another behind
@@ -21,15 +23,38 @@ export function migrate(database: Database): Promise<string[]> {
   });
 }
 
-/** Whether the tables are older than this version of the code. */
-export async function migrationsPending(db: Kysely<Tables>): Promise<boolean> {
-  const migrations = await migrator(db).getMigrations();
-  return migrations.some((migration) => migration.executedAt === undefined);
+/** How the tables differ from what this version of the code knows; both empty where they don't. */
+export interface MigrationState {
+  /** Not run yet. */
+  readonly missing: readonly string[];
+  /** Run by a newer version. */
+  readonly unknown: readonly string[];
+}
+
+let known: Promise<readonly string[]> | null = null;
+
+/** One small query: cheap enough to be asked twice a second. */
+export async function migrationState(db: Kysely<Tables>): Promise<MigrationState> {
+  known ??= PROVIDER.getMigrations().then((migrations) => Object.keys(migrations));
+  const names = await known;
+  const ran = new Set(await ranMigrations(db));
+  return {
+    missing: names.filter((name) => !ran.has(name)),
+    unknown: [...ran].filter((name) => !names.includes(name)),
+  };
+}
+
+async function ranMigrations(db: Kysely<Tables>): Promise<string[]> {
+  try {
+    const { rows } = await sql<{ name: string }>`select name from kysely_migration order by name`.execute(db);
+    return rows.map(({ name }) => name);
+  } catch (error) {
+    // undefined_table: nobody has migrated yet.
+    if (sqlState(error) === '42P01') return [];
+    throw error;
+  }
 }
 
 function migrator(db: Kysely<Tables>): Migrator {
-  return new Migrator({
-    db,
-    provider: new FileMigrationProvider({ fs, path, migrationFolder: FOLDER }),
-  });
+  return new Migrator({ db, provider: PROVIDER });
 }

@@ -8,6 +8,7 @@ import {
   PostgresQueryCompiler,
 } from 'kysely';
 import pg from 'pg';
+import type { Tracing } from '../observability/tracing.ts';
 import { LeaseDriver, type Session } from './lease.ts';
 import { isScript, sessionsOf } from './pg-session.ts';
 import type { Tables } from './tables.ts';
@@ -35,6 +36,8 @@ export interface Database {
     readonly idleCount: number;
     readonly waitingCount: number;
   } | null;
+  /** Where transactions are part of traces. */
+  readonly tracing?: Tracing | null;
   /** Runs `use` on a connection without time limits, for what may take long: migrations. */
   maintain<T>(use: (db: Kysely<Tables>) => Promise<T>): Promise<T>;
   close(): Promise<void>;

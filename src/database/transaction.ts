@@ -10,6 +10,8 @@ export { DatabaseTimeout, DatabaseUnavailable } from './failures.ts';
 /** Milliseconds, at most, before a transaction is run again; half of it at least, by chance. */
 const RETRY_PAUSE = 20;
 
+const SPAN_FACTS = { 'db.system.name': 'postgresql' };
+
 /**
  * Runs `work` in one READ COMMITTED transaction. One deadline covers everything: waiting for a connection,
  * the statements, whatever else `work` awaits, the commit, and the repeats after a serialization failure
@@ -21,10 +23,20 @@ const RETRY_PAUSE = 20;
  * during the commit, the outcome is unknown. Don't use `database.db` in `work`: embedded, it would wait for
  * the transaction itself, until the deadline.
  */
-export async function transact<T>(
+export function transact<T>(
   database: Database,
   work: (tx: Transaction<Tables>) => Promise<T>,
   options: { readonly timeoutMs?: number } = {},
+): Promise<T> {
+  const { tracing } = database;
+  if (!tracing) return within(database, work, options);
+  return tracing.within('transaction', SPAN_FACTS, () => within(database, work, options));
+}
+
+async function within<T>(
+  database: Database,
+  work: (tx: Transaction<Tables>) => Promise<T>,
+  options: { readonly timeoutMs?: number },
 ): Promise<T> {
   const timeoutMs = options.timeoutMs ?? database.timeoutMs;
   const deadline = new AbortController();

@@ -1,5 +1,6 @@
 import type { Viewer } from '../auth/viewer.ts';
 import { CodedError } from '../errors.ts';
+import type { OperationObserver } from '../observability/operations.ts';
 import type { Services, SocketLink, Turn } from './services.ts';
 
 /** What a resolver is given beside its arguments. */
@@ -13,6 +14,14 @@ export interface Context {
   readonly turn: Turn | null;
   /** Calls back when nobody hears a stream any more; null where the transport ends it by itself. */
   readonly onGone: ((end: () => void) => void) | null;
+  /** Told how each operation went; null where nobody wants to know. */
+  readonly observer: OperationObserver | null;
+  /** Of the HTTP request, or the id that the client gave to the operation on its socket: not checked then. */
+  readonly requestId: string | null;
+  /** Null over HTTP. */
+  readonly socketId: string | null;
+  /** As the client sent it (W3C Trace Context); null where it did not, or no traces are wanted. */
+  readonly traceparent: string | null;
 }
 
 /** Throws UNAUTHENTICATED where nobody is known. */

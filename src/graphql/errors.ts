@@ -38,13 +38,24 @@ export function createMaskError({ logger, onUnforeseen, hideSuggestions }: Error
       return located(error, 'The database did not answer in time; try again.', { code: 'TIMEOUT' });
     }
     const errorId = randomUUID();
-    logger.error({ errorId, err: cause }, 'An error that nobody foresaw');
+    logger.error({ errorId, ...blamed(cause), err: cause }, 'An error that nobody foresaw');
     onUnforeseen();
     return located(error, 'Internal server error. Quote the errorId when you report it.', {
       code: 'INTERNAL_SERVER_ERROR',
       errorId,
     });
   };
+}
+
+/** Errors that nobody foresaw, and in what they came up: for their line in the log, which knows no request. */
+const PLACES = new WeakMap<object, object>();
+
+export function blame(error: unknown, place: object): void {
+  if (typeof error === 'object' && error !== null) PLACES.set(error, place);
+}
+
+function blamed(error: unknown): object | undefined {
+  return typeof error === 'object' && error !== null ? PLACES.get(error) : undefined;
 }
 
 /** Masks what is found before execution, in parsing and validation, over every transport. */

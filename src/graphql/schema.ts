@@ -1,4 +1,5 @@
 import { builder } from './builder.ts';
+import { observeRootFields } from './observed.ts';
 import '../calls/call-events.schema.ts';
 import '../calls/call-queries.schema.ts';
 import '../calls/call.schema.ts';
@@ -8,4 +9,4 @@ import '../ice-servers/ice-server.schema.ts';
 import '../signals/signal.schema.ts';
 
 /** The whole API; `schema.graphql` is printed from it. */
-export const schema = builder.toSchema();
+export const schema = observeRootFields(builder.toSchema());

@@ -18,6 +18,8 @@ export const KEPT_LENGTH = 8 * 1024;
 export interface HttpContext {
   readonly request: Request;
   readonly res?: import('node:http').ServerResponse;
+  /** What http/server.ts adds. */
+  readonly requestId: string;
 }
 export type Yoga = YogaServerInstance<Record<string, unknown>, Context>;
 

@@ -5,7 +5,7 @@ import type { Registry } from 'prom-client';
 export interface Readiness {
   readonly ok: boolean;
   /** Ready, but with less than it should have: without Redis, for instance. */
-  readonly degraded?: boolean;
+  readonly degraded: boolean;
   readonly reasons: readonly string[];
 }
 
@@ -24,7 +24,11 @@ export async function sendReadiness(
   ready: () => Promise<Readiness>,
 ): Promise<void> {
   const readiness = await ready().catch(
-    (): Readiness => ({ ok: false, reasons: ['The state of the instance could not be found out.'] }),
+    (): Readiness => ({
+      ok: false,
+      degraded: false,
+      reasons: ['The state of the instance could not be found out.'],
+    }),
   );
   sendJson(response, readiness.ok ? 200 : 503, readiness);
 }

@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TokenVerifier } from '../auth/token.ts';
+import { within } from '../background.ts';
 import { CodedError } from '../errors.ts';
 import type { Context } from '../graphql/context.ts';
 import { createMaskError } from '../graphql/errors.ts';
@@ -9,6 +11,7 @@ import type { Services } from '../graphql/services.ts';
 import { createGraphQL, type HttpContext, MAX_BODY } from '../graphql/yoga.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import { type OperationObserver, requestIdOf } from '../observability/operations.ts';
 import { createClientAddresses } from './client-address.ts';
 import { createDemoPage, type Demo } from './demo-page.ts';
 import { createGraphiQL } from './graphiql.ts';
@@ -27,8 +30,10 @@ export interface HttpServerDeps {
   readonly services: Services;
   readonly verify: TokenVerifier['verify'];
   readonly ready: () => Promise<Readiness>;
-  readonly logger: Pick<Logger, 'error' | 'warn'>;
+  readonly logger: Pick<Logger, 'debug' | 'error' | 'warn'>;
   readonly metrics: Pick<Metrics, 'socketOpened' | 'socketClosed' | 'internalError'>;
+  /** Told how each operation went; null: nobody is. */
+  readonly observer: OperationObserver | null;
   readonly now: () => number;
   /** Beside the server's own. */
   readonly allowedOrigins: readonly string[];
@@ -47,33 +52,45 @@ export interface HttpServerDeps {
 export interface HttpServer {
   /** Resolves with the port. */
   listen(port: number, host: string): Promise<number>;
-  /** Takes nothing new, sends sockets elsewhere (1012), and ends within a few seconds. */
+  /**
+   * Sends sockets elsewhere (1012) and takes no new ones; goes on answering requests, /readyz among them, until
+   * they are gone; and ends within a few seconds.
+   */
   close(): Promise<void>;
 }
 
 /** GraphQL over HTTP, SSE and WebSocket on one port, with GraphiQL and health beside it. */
 export function createHttpServer(deps: HttpServerDeps): HttpServer {
-  const { services, verify, ready, logger, metrics, now, allowedOrigins, demo } = deps;
+  const { services, verify, ready, logger, metrics, observer, now, allowedOrigins, demo } = deps;
   const mask = createMaskError({
     logger,
     onUnforeseen: metrics.internalError,
     hideSuggestions: deps.production,
   });
 
-  const yoga = createGraphQL(mask, async ({ request, res }: HttpContext): Promise<Context> => {
+  const yoga = createGraphQL(mask, async ({ request, res, requestId }: HttpContext): Promise<Context> => {
     const identity = await identify(request.headers.get('authorization'), verify);
     // A stream may not outlive its token. The client comes back with a new one.
     if (res !== undefined && !(identity instanceof CodedError)) endAt(res, identity.tokenExpiresAt, now);
     // Yoga ends a stream whose client goes, but not one that is still being opened then.
     const onGone = (end: () => void) => void (res?.destroyed ? end() : res?.once('close', end));
-    return { services, identity, socket: null, turn: null, onGone };
+    const traceparent = traces ? request.headers.get('traceparent') : null;
+    return {
+      ...{ services, identity, socket: null, turn: null, onGone },
+      ...{ observer, requestId, socketId: null, traceparent },
+    };
   });
+  const traces = observer !== null && observer.tracing !== null;
   const graphiql = createGraphiQL(demo === null ? [] : exampleUsers(demo));
   const demoPage = demo === null ? null : createDemoPage(demo);
 
-  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    requestId: string,
+  ): Promise<void> {
     const [path = ''] = request.url?.split('?') ?? [];
-    if (path === ENDPOINT) return answerGraphQL(request, response);
+    if (path === ENDPOINT) return answerGraphQL(request, response, requestId);
     if (request.method === 'GET') {
       if (path === '/healthz') return sendJson(response, 200, { ok: true });
       if (path === '/readyz') return sendReadiness(response, ready);
@@ -85,7 +102,11 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
     sendJson(response, 404, { error: 'Not found' });
   }
 
-  async function answerGraphQL(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function answerGraphQL(
+    request: IncomingMessage,
+    response: ServerResponse,
+    requestId: string,
+  ): Promise<void> {
     const { origin, accept = '' } = request.headers;
     if (origin !== undefined) {
       response.setHeader('vary', 'origin');
@@ -93,6 +114,7 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
         response.setHeader('access-control-allow-origin', origin);
         response.setHeader('access-control-allow-methods', 'POST');
         response.setHeader('access-control-allow-headers', 'authorization, content-type');
+        response.setHeader('access-control-expose-headers', 'x-request-id');
         response.setHeader('access-control-max-age', '600');
       }
     }
@@ -116,19 +138,24 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
       response.setHeader('connection', 'close');
       return refuse(response, 413, `The body is larger than ${MAX_BODY} bytes.`);
     }
-    await yoga(request, response);
+    await yoga(request, response, { requestId });
   }
 
+  let draining = false;
   const server = createServer((request, response) => {
-    answer(request, response).catch((error: unknown) => {
-      logger.error({ err: error }, 'A request could not be answered');
+    const requestId = requestIdOf(request.headers['x-request-id']) ?? randomUUID();
+    response.setHeader('x-request-id', requestId);
+    // Whoever keeps a connection to an instance that goes is to make a new one, elsewhere.
+    if (draining) response.setHeader('connection', 'close');
+    answer(request, response, requestId).catch((error: unknown) => {
+      logger.error({ requestId, err: error }, 'A request could not be answered');
       metrics.internalError();
       if (response.headersSent) response.destroy();
       else sendJson(response, 500, { error: 'Internal server error' });
     });
   });
   const sockets = serveWebSockets(server, ENDPOINT, {
-    operations: createSocketOperations({ yoga, services, mask }),
+    operations: createSocketOperations({ yoga, services, mask, observer }),
     verify,
     allowedOrigins,
     maxConnections: deps.maxConnections,
@@ -148,9 +175,13 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
       return (server.address() as AddressInfo).port;
     },
     async close() {
+      draining = true;
+      const drained = sockets.close();
+      // While sockets are sent away a balancer may still ask, and is told; it would take a refusal for a crash.
+      await within(DRAIN_LIMIT, drained);
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       const limit = setTimeout(() => server.closeAllConnections(), DRAIN_LIMIT);
-      await Promise.all([sockets.close(), closed]);
+      await Promise.all([drained, closed]);
       clearTimeout(limit);
     },
   };

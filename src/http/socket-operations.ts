@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { type DocumentNode, type ExecutionArgs, GraphQLError, getOperationAST, visit } from 'graphql';
 import type { OperationResult, SubscribePayload } from 'graphql-ws';
 import type { Viewer } from '../auth/viewer.ts';
@@ -7,6 +8,7 @@ import { located, type MaskError } from '../graphql/errors.ts';
 import { Recent } from '../graphql/recent.ts';
 import type { Services, SocketLink, Turn } from '../graphql/services.ts';
 import { KEPT_DOCUMENTS, KEPT_LENGTH, type Yoga } from '../graphql/yoga.ts';
+import type { OperationObserver } from '../observability/operations.ts';
 import { ArrivalOrder, keptToTheEnd } from './arrival-order.ts';
 
 /** Subscriptions at once on a socket: an app needs one for rings and one for each call it is in. */
@@ -25,6 +27,8 @@ export class SocketSession {
   readonly #streams = new Map<string, AsyncIterator<unknown>>();
   #ended = false;
   inFlight = 0;
+  /** Of the socket, in the log. */
+  readonly id = randomUUID();
   /** Null until `connection_init` has been answered; no operation runs before. */
   viewer: Viewer | null = null;
 
@@ -68,15 +72,17 @@ export interface SocketOperationsDeps {
   readonly yoga: Yoga;
   readonly services: Services;
   readonly mask: MaskError;
+  readonly observer: OperationObserver | null;
 }
 
 export type SocketOperations = ReturnType<typeof createSocketOperations>;
 
 /** How the operations of WebSockets are prepared and run. The way of a message: as little as possible. */
-export function createSocketOperations({ yoga, services, mask }: SocketOperationsDeps) {
+export function createSocketOperations({ yoga, services, mask, observer }: SocketOperationsDeps) {
   const documents = new Recent<Document | readonly GraphQLError[]>(KEPT_DOCUMENTS, KEPT_LENGTH);
   // The same for every operation: Yoga's plugins on execution act on what is in the arguments.
   const { execute, subscribe, schema } = yoga.getEnveloped();
+  const traces = observer !== null && observer.tracing !== null;
 
   function read(query: string): Document | readonly GraphQLError[] {
     const known = documents.get(query);
@@ -103,7 +109,7 @@ export function createSocketOperations({ yoga, services, mask }: SocketOperation
     onSubscribe(
       session: SocketSession,
       id: string,
-      { query, operationName, variables }: SubscribePayload,
+      { query, operationName, variables, extensions }: SubscribePayload,
     ): ExecutionArgs | readonly GraphQLError[] {
       const known = read(query);
       if (!('document' in known)) return known;
@@ -132,6 +138,10 @@ export function createSocketOperations({ yoga, services, mask }: SocketOperation
         identity: session.viewer!,
         socket: session.link,
         onGone: null,
+        observer,
+        requestId: id,
+        socketId: session.id,
+        traceparent: traces && typeof extensions?.traceparent === 'string' ? extensions.traceparent : null,
         turn: place !== null && signals > 1 ? keptToTheEnd(place) : place,
         place,
         session,

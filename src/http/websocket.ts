@@ -7,6 +7,7 @@ import { CLOSE } from '../errors.ts';
 import { MAX_BODY } from '../graphql/yoga.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import { requestIdOf } from '../observability/operations.ts';
 import type { ClientAddresses } from './client-address.ts';
 import { type CloseFrame, Connection } from './connection.ts';
 import { isAllowedOrigin } from './origins.ts';
@@ -36,7 +37,7 @@ export interface WebSocketDeps {
   readonly maxConnectionsPerUser: number;
   readonly maxConnectionsPerAddress: number;
   readonly addresses: ClientAddresses;
-  readonly logger: Pick<Logger, 'error'>;
+  readonly logger: Pick<Logger, 'debug' | 'error'>;
   readonly metrics: Pick<Metrics, 'socketOpened' | 'socketClosed' | 'internalError'>;
   readonly now: () => number;
   /** SOCKET_TIMINGS, but for tests. */
@@ -83,6 +84,7 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
           return false;
         }
         connection.session.viewer = viewer;
+        logger.debug({ socketId: connection.session.id, userId: viewer.userId }, 'A socket has a user');
         connection.closeAt(viewer.tokenExpiresAt, CLOSE.TOKEN_EXPIRED, now);
         return true;
       } catch (error) {
@@ -132,7 +134,10 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
     }
     connections.add(connection);
     metrics.socketOpened();
-    ws.on('close', () => {
+    const socketId = connection.session.id;
+    logger.debug({ socketId, requestId: requestIdOf(request.headers['x-request-id']) }, 'A socket opened');
+    ws.on('close', (code) => {
+      logger.debug({ socketId, code, userId: connection.session.viewer?.userId }, 'A socket closed');
       connections.delete(connection);
       byAddress.remove(address);
       metrics.socketClosed();

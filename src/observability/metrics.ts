@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { CallType } from '../calls/call-view.ts';
-import type { Signal } from '../signals/signal.ts';
+import { createOwnMetrics } from './own-metrics.ts';
 
 /** A live call as this instance sees it at the moment of a scrape. */
 export interface CallOnThisInstance {
@@ -147,16 +147,9 @@ export function createMetrics(options: MetricsOptions) {
     'video_ice_candidate_invalid_total',
     'ICE candidates refused as malformed.',
   );
-  const signals = new Counter({
-    name: 'ringdown_signals_total',
-    help: 'Signals that the call log took, by kind.',
-    labelNames: ['kind'],
-    registers,
-  });
-  for (const kind of Object.values(SIGNAL_KINDS)) signals.inc({ kind }, 0);
-
   return {
     registry,
+    ...createOwnMetrics(registry),
 
     callCreated: byType('video_call_created_total', 'Calls created.'),
     /** `durationSeconds`: from answer to end; null for a call that nobody answered. */
@@ -231,7 +224,6 @@ export function createMetrics(options: MetricsOptions) {
       candidatesValid.inc(valid);
       candidatesInvalid.inc(invalid);
     },
-    signalTaken: (kind: Signal['__typename']): void => signals.inc({ kind: SIGNAL_KINDS[kind] }),
     internalError: counter(
       'ringdown_internal_errors_total',
       'Unforeseen errors that were masked before the client saw them.',
@@ -254,12 +246,6 @@ export function createMetrics(options: MetricsOptions) {
 const MINUTE = 60;
 const HOUR = 3_600;
 const CALL_TYPES = ['audio', 'video'];
-const SIGNAL_KINDS: Readonly<Record<Signal['__typename'], string>> = {
-  Offer: 'offer',
-  Answer: 'answer',
-  IceCandidates: 'candidates',
-  Renegotiate: 'renegotiate',
-};
 
 function sum(calls: Iterable<CallOnThisInstance>, value: (call: CallOnThisInstance) => number): number {
   let total = 0;

@@ -98,7 +98,7 @@ export function createInstances(
     },
 
     async others() {
-      const rows = await db
+      const rows = await pulse
         .selectFrom('instances')
         .select('has_redis')
         .where('id', '<>', self.id)

@@ -1,6 +1,6 @@
 import { v4 as uuid } from 'uuid';
 import type { Viewer } from '../auth/viewer.ts';
-import { type CallLog, LogUnavailable, type Position } from '../call-log/call-log.ts';
+import { type CallLog, type Entry, LogUnavailable, type Position } from '../call-log/call-log.ts';
 import type { Channels } from '../call-log/channels.ts';
 import { decodeCursor, encodeCursor, NO_PLACE } from '../call-log/cursor.ts';
 import type { Feeds } from '../call-log/feeds.ts';
@@ -12,6 +12,7 @@ import { viewOf } from '../calls/changes.ts';
 import { CodedError, isRejection } from '../errors.ts';
 import type { CallEvent, SocketLink } from '../graphql/services.ts';
 import { isCallId } from '../ids.ts';
+import type { Logger } from '../observability/logger.ts';
 import type { CallOnThisInstance, Metrics } from '../observability/metrics.ts';
 import { type StreamRef, streamLost, streamOpened, streamReclaimed } from './seat-rules.ts';
 
@@ -24,6 +25,9 @@ export interface SeatServiceDeps {
   readonly channels: Channels;
   readonly feeds: Feeds;
   readonly metrics: Metrics;
+  readonly logger: Pick<Logger, 'debug'>;
+  /** Of each entry that a stream hands over. */
+  readonly onDelivered: (callId: string, userId: string, entry: Entry, cameAt: number) => void;
   readonly instanceId: string;
   /** Brings about, in the background, what could not be done at once. */
   readonly untilDone: (what: string, work: () => Promise<void>, onFailure?: () => void) => void;
@@ -174,8 +178,9 @@ export class SeatService {
     seat: { callId: string; sessionId: string; streamId: string; joinSeq: number; after: Position | null },
     socket: SocketLink,
   ): Promise<CallStream> {
-    const { feeds, log } = this.#deps;
+    const { feeds, log, logger, onDelivered } = this.#deps;
     const { callId, sessionId, streamId, joinSeq } = seat;
+    const { userId } = viewer;
     const feed = await feeds.acquire(callId);
     try {
       const since = feed.mode === 'live' ? await seatedSince(log, callId, viewer.userId, joinSeq) : null;
@@ -184,12 +189,15 @@ export class SeatService {
         feed,
         socket,
         snapshot: () => this.#snapshot(callId),
+        onDelivered: (entry, cameAt) => onDelivered(callId, userId, entry, cameAt),
         onClose: (seatGone) => {
+          logger.debug({ callId, userId, sessionId, streamId, seatGone }, 'A stream of a call ended');
           this.#held.delete(streamId);
           feeds.release(feed);
           if (!seatGone) this.#lost(callId, viewer.userId, streamId);
         },
       });
+      logger.debug({ callId, userId, sessionId, streamId, joinSeq }, 'A stream of a call opened');
       this.#held.set(streamId, { callId, viewer, sessionId, stream, socket });
       if (!this.#opening.has(streamId)) await stream.return();
       return stream;

@@ -1,6 +1,7 @@
 import type { Viewer } from '../auth/viewer.ts';
 import {
   type CallLog,
+  type Entry,
   LogUnavailable,
   type SignalDraft,
   type SignalOutcome,
@@ -28,6 +29,8 @@ export interface SignalServiceDeps {
   /** What the viewer is told who has no seat, from the database. */
   readonly whyNoSeat: (callId: string, userId: string) => Promise<Rejection | null>;
   readonly now: () => number;
+  /** Null where nobody wants to know of each. */
+  readonly onTaken: ((callId: string, entry: Entry & { readonly kind: 'signal' }) => void) | null;
 }
 
 /** What a client is told to wait while signals can't be carried, milliseconds. */
@@ -53,11 +56,14 @@ export function createSignalService(deps: SignalServiceDeps): SignalService {
     if (log.health() === 'down') return feed ? appendLocally(feed, draft) : null;
     if (feed?.tookLocally(draft)) return { outcome: 'duplicate', at: now() };
     feed?.appendBegins();
+    const startedAt = performance.now();
     try {
       const outcome = await log.appendSignal(callId, draft);
+      metrics.logAppended('signal', 'ok', (performance.now() - startedAt) / 1000);
       if (outcome.outcome === 'appended') feed?.offer(outcome.entry);
       return outcome;
     } catch (error) {
+      metrics.logAppended('signal', 'failed', (performance.now() - startedAt) / 1000);
       feed?.doubt(draft);
       throw error;
     } finally {
@@ -95,6 +101,7 @@ export function createSignalService(deps: SignalServiceDeps): SignalService {
     if (outcome.outcome === 'duplicate') return { at: outcome.at, duplicate: true };
     if (outcome.outcome === 'appended') {
       metrics.signalTaken(checked.signal.__typename);
+      deps.onTaken?.(callId, outcome.entry);
       return { at: outcome.entry.at, duplicate: false };
     }
     if (outcome.why === 'NO_SEAT' || outcome.why === 'ABSENT') {

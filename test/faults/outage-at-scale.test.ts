@@ -8,6 +8,7 @@ import { type Core, createCore } from '../../src/core.ts';
 import { openDatabase } from '../../src/database/open.ts';
 import { isRejection } from '../../src/errors.ts';
 import type { CallEvent, IncomingCallEvent } from '../../src/graphql/services.ts';
+import { createLogger } from '../../src/observability/logger.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
 import { createDatabase } from '../support/database.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
@@ -64,6 +65,8 @@ async function instanceOn(
     metrics: createMetrics({ perCall: false }),
     now: Date.now,
     warn() {},
+    logger: createLogger('silent'),
+    tracing: null,
   });
   await eventually(() => log.health() === 'up');
   await core.start();

@@ -36,7 +36,13 @@ it('changes of many calls come whole and in order, whatever their number, withou
   for (const size of sizes) ids.push(await aCallOf(size));
   // Of the last one nothing is asked, of the first one a part is known.
   const known = new Map(ids.slice(0, 4).map((id, index) => [id, index === 0 ? 100 : 0]));
-  const outbox = new Outbox(database.db, null as never, null as never, () => {});
+  const outbox = new Outbox(
+    database.db,
+    null as never,
+    null as never,
+    () => {},
+    () => {},
+  );
   const read = new Map<string, number[]>();
   for await (const { callId, state } of outbox.statesAfter(known)) {
     expect(Object.keys(state).sort()).toEqual(['at', 'ended', 'events', 'seats', 'version']);

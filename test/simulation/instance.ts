@@ -2,6 +2,7 @@ import type { CallLimits } from '../../src/calls/call.ts';
 import { loadConfig } from '../../src/config.ts';
 import type { Core } from '../../src/core.ts';
 import type { Services } from '../../src/graphql/services.ts';
+import { createLogger } from '../../src/observability/logger.ts';
 import type { CallOnThisInstance, Metrics } from '../../src/observability/metrics.ts';
 import type { RateLimiter } from '../../src/rate-limits/rate-limiter.ts';
 import { type Owner, running } from './clock.ts';
@@ -11,6 +12,7 @@ import type { Armed } from './faults.ts';
 import { type Redis, RedisLink } from './network.ts';
 import type { Scheduler } from './scheduler.ts';
 
+const SILENT = createLogger('silent');
 const DEFAULTS = loadConfig({}).limits;
 
 /** One instance of the server, which can be killed between any two steps. */
@@ -84,6 +86,8 @@ export class Instance implements Owner {
         },
         now: () => Date.now(),
         warn: deps.onWarning,
+        logger: SILENT,
+        tracing: null,
       }),
     );
   }

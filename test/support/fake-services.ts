@@ -232,9 +232,10 @@ export class Observed {
   sockets = 0;
   internalErrors = 0;
   readonly logger = {
+    debug: () => {},
     error: (...args: unknown[]) => this.errors.push(args),
     warn: (message: string) => this.warnings.push(message),
-  } as unknown as Pick<Logger, 'error' | 'warn'>;
+  } as unknown as Pick<Logger, 'debug' | 'error' | 'warn'>;
   readonly metrics = {
     socketOpened: () => void this.sockets++,
     socketClosed: () => void this.sockets--,
@@ -249,9 +250,10 @@ export async function startFakeServer(overrides: Partial<HttpServerDeps> = {}) {
   const server = createHttpServer({
     services: fake.services,
     verify: verifyFakeToken,
-    ready: async () => ({ ok: true, reasons: [] }),
+    ready: async () => ({ ok: true, degraded: false, reasons: [] }),
     logger: observed.logger,
     metrics: observed.metrics,
+    observer: null,
     now: Date.now,
     allowedOrigins: [],
     maxConnections: 1_000,

@@ -60,6 +60,7 @@ describe('loadConfig', () => {
       turn: null,
       metricsPerCall: false,
       logLevel: 'info',
+      tracing: null,
     });
   });
 
@@ -81,6 +82,8 @@ describe('loadConfig', () => {
       TURN_SECRETS: 'new,old',
       METRICS_PER_CALL: 'true',
       LOG_LEVEL: 'debug',
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318',
+      OTEL_TRACES_SAMPLER_ARG: '0.01',
     });
     expect(config).toMatchObject({
       embedded: false,
@@ -100,6 +103,7 @@ describe('loadConfig', () => {
       },
       metricsPerCall: true,
       logLevel: 'debug',
+      tracing: { endpoint: 'http://collector:4318', serviceName: 'ringdown', ratio: 0.01 },
     });
   });
 

@@ -1,0 +1,142 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { Signal } from '../signals/signal.ts';
+
+/** The metrics beside the 28 of the audit: how the service itself does. All begin with `ringdown_`. */
+
+/**
+ * How an operation went: `rejected` by a rule, `limited` by a rate, `invalid` input or identity (also a refused
+ * subscription), `unavailable` where the database or Redis did not answer in time, `error` for the unforeseen.
+ */
+export const OUTCOMES = ['ok', 'rejected', 'limited', 'invalid', 'unavailable', 'error'] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+
+/** Connections of now. */
+export interface PoolCounts {
+  readonly totalCount: number;
+  readonly idleCount: number;
+  /** Who waits for a connection. */
+  readonly waitingCount: number;
+}
+
+export const SIGNAL_KINDS: Readonly<Record<Signal['__typename'], string>> = {
+  Offer: 'offer',
+  Answer: 'answer',
+  IceCandidates: 'candidates',
+  Renegotiate: 'renegotiate',
+};
+
+/** From a quarter of a usual answer to the longest that DATABASE_TIMEOUT [5 s] lets one take. */
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+export function createOwnMetrics(registry: Registry) {
+  const registers = [registry];
+
+  const operations = new Histogram({
+    name: 'ringdown_operation_duration_seconds',
+    help: 'Time that a root field of GraphQL took to be answered, of a subscription to be opened, by outcome.',
+    labelNames: ['operation', 'outcome'],
+    buckets: SECONDS,
+    registers,
+  });
+  /** By operation; made once each, since finding a child by its labels costs more than adding to it. */
+  const watched = new Map<string, Record<string, { observe(seconds: number): void }>>();
+
+  const appends = new Histogram({
+    name: 'ringdown_log_append_duration_seconds',
+    help: 'Time that appending an entry to the call log took, by kind of entry. Failed: the log did not answer in time.',
+    labelNames: ['entry', 'outcome'],
+    buckets: SECONDS,
+    registers,
+  });
+  for (const entry of ['state', 'signal']) {
+    for (const outcome of ['ok', 'failed']) appends.zero({ entry, outcome });
+  }
+  const appended = (entry: string) => ({
+    ok: appends.labels({ entry, outcome: 'ok' }),
+    failed: appends.labels({ entry, outcome: 'failed' }),
+  });
+  const append = { state: appended('state'), signal: appended('signal') };
+
+  const byKind = (name: string, help: string) => {
+    const metric = new Counter({ name, help, labelNames: ['kind'], registers });
+    const kinds = Object.entries(SIGNAL_KINDS).map(
+      ([type, kind]) => [type, metric.labels({ kind })] as const,
+    );
+    for (const [, child] of kinds) child.inc(0);
+    const children = Object.fromEntries(kinds);
+    return (kind: Signal['__typename']): void => children[kind]?.inc();
+  };
+
+  const pools = new Map<string, PoolCounts>();
+  new Gauge({
+    name: 'ringdown_database_connections',
+    help: 'Connections to Postgres, by pool (calls; heartbeat) and state (idle, in_use). This instance.',
+    labelNames: ['pool', 'state'],
+    registers,
+    collect() {
+      for (const [pool, { totalCount, idleCount }] of pools) {
+        this.set({ pool, state: 'idle' }, idleCount);
+        this.set({ pool, state: 'in_use' }, totalCount - idleCount);
+      }
+    },
+  });
+  new Gauge({
+    name: 'ringdown_database_waiting',
+    help: 'Who waits for a connection to Postgres, by pool. This instance.',
+    labelNames: ['pool'],
+    registers,
+    collect() {
+      for (const [pool, { waitingCount }] of pools) this.set({ pool }, waitingCount);
+    },
+  });
+
+  let ready: () => Promise<{ readonly ok: boolean; readonly degraded: boolean }> = async () => ({
+    ok: false,
+    degraded: false,
+  });
+  new Gauge({
+    name: 'ringdown_ready',
+    help: '1 while /readyz answers 200, else 0. This instance; the sum is how many instances are ready.',
+    registers,
+    async collect() {
+      this.set((await ready()).ok ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: 'ringdown_degraded',
+    help: '1 while /readyz says `degraded`, for instance without Redis, else 0. This instance.',
+    registers,
+    async collect() {
+      this.set((await ready()).degraded ? 1 : 0);
+    },
+  });
+
+  return {
+    /** `operation`: a root field of the schema, never a name that a client chose. */
+    operationEnded(operation: string, outcome: Outcome, seconds: number): void {
+      let children = watched.get(operation);
+      if (children === undefined) {
+        children = {};
+        watched.set(operation, children);
+      }
+      children[outcome] ??= operations.labels({ operation, outcome });
+      children[outcome].observe(seconds);
+    },
+    /** From the request to the log's answer. What the log refuses it has answered. */
+    logAppended(entry: 'state' | 'signal', outcome: 'ok' | 'failed', seconds: number): void {
+      append[entry][outcome].observe(seconds);
+    },
+    signalTaken: byKind('ringdown_signals_total', 'Signals that the call log took, by kind.'),
+    signalDelivered: byKind(
+      'ringdown_signals_delivered_total',
+      'Signals handed to a recipient, by kind; one to several recipients counts for each, and so does a replay.',
+    ),
+    observePool(name: string, pool: PoolCounts): void {
+      pools.set(name, pool);
+    },
+    /** Who is asked, at each scrape, whether the instance is ready. Must not reject. */
+    observeReadiness(read: typeof ready): void {
+      ready = read;
+    },
+  };
+}
