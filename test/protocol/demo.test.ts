@@ -100,7 +100,7 @@ describe('The page of a demo', () => {
     const { headers, body } = await ask(path);
     const head = await ask(path, { method: 'HEAD' });
     expect([head.status, head.body]).toEqual([200, '']);
-    const { date: _date, 'transfer-encoding': _chunked, ...same } = headers;
+    const { date: _date, 'x-request-id': _id, 'transfer-encoding': _chunked, ...same } = headers;
     expect(body).not.toBe('');
     expect(head.headers).toMatchObject(same);
   });
