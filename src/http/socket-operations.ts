@@ -175,7 +175,10 @@ export function createSocketOperations({ yoga, services, mask, observer }: Socke
       return result;
     },
 
-    onComplete: (session: SocketSession, id: string): void => session.settle(id),
+    onComplete(session: SocketSession, id: string): void {
+      if (session.subscriptions.has(id)) observer?.subscriptionEnded(session.id, id, session.viewer?.userId);
+      session.settle(id);
+    },
   };
 }
 

@@ -20,6 +20,8 @@ export interface OperationObserver {
     context: Context,
     args: object,
   ): void;
+  /** A subscription over a socket that was opened, and is no more; those of a socket that closes end with it. */
+  subscriptionEnded(socketId: string, requestId: string, userId: string | undefined): void;
   /** What a span says of an operation when it begins. */
   facts(operation: string, context: Context, args: object): SpanFacts;
 }
@@ -48,6 +50,9 @@ export function createOperationObserver(deps: {
           : { 'ringdown.outcome': outcome, 'ringdown.code': code },
         outcome === 'error' || outcome === 'unavailable',
       );
+    },
+    subscriptionEnded(socketId, requestId, userId) {
+      if (logs) logger.debug({ socketId, requestId: requestIdOf(requestId), userId }, 'A subscription ended');
     },
     facts(operation, context, args) {
       const { requestId, userId } = whoAsked(context);
