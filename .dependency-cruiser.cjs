@@ -20,7 +20,7 @@ const ADAPTERS = [
   '^src/call-log/(redis|memory)[^/]*\\.ts$',
   '^src/rate-limits/flexible-[^/]*\\.ts$',
   '^src/database/(open|pg-session)\\.ts$',
-  '^src/observability/otel-tracing\\.ts$',
+  '^src/observability/(otel-tracing|traced-log)\\.ts$',
 ];
 
 /** Put the parts of the SDK together. */

@@ -29,7 +29,7 @@ export function observeRootFields(schema: GraphQLSchema): GraphQLSchema {
 function observed(operation: string, resolve: Resolver): Resolver {
   return (source, args, context, info) => {
     const { observer } = context;
-    if (observer === null) return resolve(source, args, context, info);
+    if (!observer) return resolve(source, args, context, info);
     const { tracing } = observer;
     if (tracing === null) return measured(operation, observer, resolve, source, args, context, info);
     const facts = observer.facts(operation, context, args);

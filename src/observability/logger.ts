@@ -10,7 +10,8 @@ import { redact, redactFields } from './redact.ts';
  * - `warn`: something is wrong and Ringdown copes: Redis gone, a transaction out of time that is retried, an
  *   instance found dead. Somebody should look if it goes on.
  * - `info`: the life of the process (start, ready, drain, stop, migrations) and of a call (created, ended).
- * - `debug`: each command, socket and subscription, with the ids of call, user and session.
+ * - `debug`: each operation with its outcome and how long it took, each socket and stream, with the ids of the
+ *   request, the socket, the call and the user. A signal only where it was refused.
  * - `trace`: each signal and event by kind and place in the log. Never what is in them.
  *
  * A refused rule (`Rejection`) is no error: `debug`. A client's malformed input is no error: `debug`.

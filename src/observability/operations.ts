@@ -37,7 +37,8 @@ export function createOperationObserver(deps: {
     tracing,
     ended(operation, outcome, code, seconds, context, args) {
       metrics.operationEnded(operation, outcome, seconds);
-      if (logs) {
+      // A signal that was taken has a line of its own, at `trace`.
+      if (logs && !(outcome === 'ok' && operation === 'sendSignal')) {
         const ms = Math.round(seconds * 100_000) / 100;
         logger.debug(
           { operation, outcome, code, ms, ...whoAsked(context), callId: callIdOf(args) },

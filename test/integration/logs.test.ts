@@ -103,6 +103,8 @@ describe('the log', () => {
     expect(about(lines, 'A stream of a call ended', { streamId: stream?.streamId })).toHaveLength(1);
     expect(about(lines, 'A subscription ended', { userId: 'ben' })).toHaveLength(1);
 
+    // A line each is enough.
+    expect(about(lines, 'Operation', { operation: 'sendSignal' })).toEqual([]);
     const [taken] = about(lines, 'Signal taken');
     expect(taken).toMatchObject({ level: 'trace', callId, from: 'ada', to: 'ben', kind: 'candidates' });
     const [delivered] = about(lines, 'Entry delivered', { kind: 'candidates' });

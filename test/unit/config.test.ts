@@ -152,6 +152,11 @@ describe('loadConfig', () => {
     ['TRUSTED_PROXIES', '0.0.0.0/0'],
     ['TRUSTED_PROXIES', '10.0.0.0/33'],
     ['TRUSTED_PROXIES', 'proxy.example.com'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'collector:4318'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'grpc://collector:4317'],
+    ['OTEL_TRACES_SAMPLER_ARG', '1.5'],
+    ['OTEL_TRACES_SAMPLER_ARG', '-0.1'],
+    ['OTEL_TRACES_SAMPLER_ARG', '10%'],
     ['ICE_SERVERS', 'stun:stun.example.com'],
     ['ICE_SERVERS', '[{"urls":"http://stun.example.com"}]'],
   ])('refuses %s=%s, and complains of nothing else', (name, value) => {
