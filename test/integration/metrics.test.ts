@@ -28,7 +28,7 @@ beforeAll(async () => {
   const env = {
     INITIATE_RATE: '1',
     MAX_PARTICIPANTS: '2',
-    DISCONNECT_GRACE: '2s',
+    DISCONNECT_GRACE: '3s',
     DATABASE_TIMEOUT: '3s',
     METRICS_PER_CALL: 'true',
     ICE_SERVERS: '[{"urls":"turn:turn.example","username":"u","credential":"c"}]',
@@ -221,7 +221,7 @@ async function instanceKilled(): Promise<void> {
   const [caller, callee] = callers.names(2) as [string, string];
   const conversationId = await conversation([caller, callee]);
   const instance = await startInstance({
-    ...{ DATABASE_URL: world.databaseUrl, REDIS_URL: world.redis.url, DISCONNECT_GRACE: '2s' },
+    ...{ DATABASE_URL: world.databaseUrl, REDIS_URL: world.redis.url, DISCONNECT_GRACE: '3s' },
   });
   const client = await callers.client(caller);
   const { call } = success(await initiate(client, { conversationId, calleeIds: [callee], sessionId: 'a' }));
