@@ -19,7 +19,9 @@ import { createMetricsServer } from './http/health.ts';
 import { createHttpServer } from './http/server.ts';
 import type { Logger } from './observability/logger.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
+import { readAddressKey } from './rate-limits/address-key.ts';
 import { createRateLimiter } from './rate-limits/flexible-rate-limiter.ts';
+import { createRates } from './rate-limits/rates.ts';
 import type { Instances } from './seats/instances.ts';
 
 /** The composition root: the only file that builds adapters. */
@@ -62,20 +64,26 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
 
   const { log, channels, redis } = openLog(config, metrics, logger);
   await firstContact(log);
+  const rates = createRates(config.limits, {
+    limiter: (name, limit) =>
+      createRateLimiter(
+        { name, limit, windowMs: TIMINGS.rateWindowMs, answerMs: TIMINGS.rateLimitAnswerMs },
+        redis?.commands ?? null,
+      ),
+    refused: metrics.rateLimited,
+  });
+  if (config.production && config.trustedProxies === null) {
+    logger.warn(
+      'Nothing is limited by address, since TRUSTED_PROXIES is not set: name your proxies there, or write none ' +
+        'where clients connect directly',
+    );
+  }
   const core = createCore({
     database,
     pulse: pulse ?? database,
     log,
     channels,
-    initiations: createRateLimiter(
-      {
-        name: 'initiate',
-        limit: config.limits.initiatePerMinute,
-        windowMs: TIMINGS.initiateWindowMs,
-        answerMs: TIMINGS.rateLimitAnswerMs,
-      },
-      redis?.commands ?? null,
-    ),
+    rates,
     hasRedis: redis !== null,
     config,
     metrics,
@@ -91,7 +99,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     const memberIds = demo.users.map((user) => user.id);
     await services.conversations.put(DEMO_CONVERSATION, memberIds, null);
   }
-  const { verify } = createTokenVerifier({
+  const { verify, knows: knowsToken } = createTokenVerifier({
     ...jwt,
     clockToleranceMs: TIMINGS.tokenClockToleranceMs,
     cacheMs: TIMINGS.tokenCacheMs,
@@ -101,6 +109,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
   const server = createHttpServer({
     services,
     verify,
+    knowsToken,
     ready: () => readiness(database, log, instances, redis !== null),
     logger,
     metrics,
@@ -109,7 +118,9 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     maxConnections: config.limits.maxConnections,
     maxConnectionsPerUser: config.limits.maxConnectionsPerUser,
     maxConnectionsPerAddress: config.limits.maxConnectionsPerAddress,
-    trustedProxies: config.trustedProxies,
+    trustedProxies: config.trustedProxies ?? [],
+    rates,
+    addressKey: config.trustedProxies === null ? null : await readAddressKey(database.db),
     production: config.production,
     demo: demo && { ...demo, conversationId: DEMO_CONVERSATION, folder: DEMO_FOLDER, host: config.host },
   });

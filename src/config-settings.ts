@@ -51,8 +51,11 @@ const turnUrl = checkedBy((value) =>
 );
 
 const proxyName = checkedBy((value) =>
-  isProxyName(value) ? null : 'is neither an address nor a range nor one of the words',
+  value === 'none' || isProxyName(value) ? null : 'is neither an address nor a range nor one of the words',
 );
+const proxies = list(proxyName)
+  .refine((names) => !names.includes('none') || names.length === 1, { error: 'has `none` beside others' })
+  .transform((names) => names.filter((name) => name !== 'none'));
 
 export const SETTINGS = {
   NODE_ENV: setting({
@@ -127,10 +130,38 @@ export const SETTINGS = {
     about:
       'Proxies whose `X-Forwarded-For` tells the address of a client. Name them alone, not networks that clients are in.',
     allowed:
-      'list of addresses, of ranges such as `10.1.0.0/16`, and of the words `loopback`, `linklocal`, `uniquelocal`',
+      'list of addresses, of ranges such as `10.1.0.0/16`, and of the words `loopback`, `linklocal`, `uniquelocal`; or `none`: clients connect directly',
     default: null,
-    why: 'anyone can send that header; from all others it is ignored',
-    schema: list(proxyName),
+    defaultNote: 'not known; then nothing is limited by address',
+    why: "anyone can send that header, so from all others it is ignored; and a proxy that nobody named would have all its clients' limits",
+    schema: proxies,
+  }),
+  CONNECTION_RATE: setting({
+    group: 'Server',
+    about:
+      'WebSocket connections a user may open in a minute, over all instances; further ones are closed with 1013, of an address answered with 429.',
+    allowed: '1 to 1000000',
+    default: '120',
+    why: 'all the windows that MAX_CONNECTIONS_PER_USER allows may come back twice in a minute, as in a rolling restart',
+    schema: integer(1, 1_000_000),
+  }),
+  FAILED_TOKEN_RATE: setting({
+    group: 'Server',
+    about:
+      'Tokens that are not valid (not those that ran out) that a client address may show in a minute, over all instances; then it may show none but those known to be good.',
+    allowed: '1 to 1000000',
+    default: '60',
+    why: 'an app that was given a wrong one and tries each second is not shut out; a search, or a flood of signatures to check, is',
+    schema: integer(1, 1_000_000),
+  }),
+  USERS_PER_ADDRESS: setting({
+    group: 'Server',
+    about:
+      "How many users' worth of CONNECTION_RATE, INITIATE_RATE, JOIN_RATE and SIGNAL_RATE one client address has, of IPv6 one /64. Needs TRUSTED_PROXIES.",
+    allowed: '1 to 1000000',
+    default: '100',
+    why: 'an office or a mobile network behind one address has thousands of users, of whom few are at their limit at once; someone with many accounts is stopped there',
+    schema: integer(1, 1_000_000),
   }),
   DATABASE_URL: setting({
     group: 'Storage',
@@ -280,6 +311,23 @@ export const SETTINGS = {
     default: '10',
     why: 'more than a person dials, less than a nuisance',
     schema: integer(1, 10_000),
+  }),
+  JOIN_RATE: setting({
+    group: 'Calls',
+    about: 'Joins a user may try in a minute, over all instances; repeats by the same session do not count.',
+    allowed: '1 to 100000',
+    default: '60',
+    why: 'a device that tries each second after a failure; a search for calls that let one in needs far more',
+    schema: integer(1, 100_000),
+  }),
+  SIGNAL_RATE: setting({
+    group: 'Calls',
+    about:
+      'Signals a user may send in a minute, over all instances; repeats under the same number do not count.',
+    allowed: '1 to 10000000',
+    default: '6000',
+    why: 'one of ten who restarts ICE on all nine links sends some 25 signals on each, with the slowest gathering of candidates: that every 2.5 s; with clients that send each candidate by itself every 5 s',
+    schema: integer(1, 10_000_000),
   }),
   ICE_SERVERS: setting({
     group: 'ICE',

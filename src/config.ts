@@ -29,7 +29,8 @@ export interface Config {
   readonly redisUrl: string | null;
   readonly jwt: JwtConfig | null;
   readonly allowedOrigins: readonly string[];
-  readonly trustedProxies: readonly string[];
+  /** Null where it is not known whether there are any: then addresses of clients can't be relied on. */
+  readonly trustedProxies: readonly string[] | null;
   /** How long the events of an ended call are kept. */
   readonly eventsKeptMs: number;
   readonly limits: {
@@ -42,6 +43,11 @@ export interface Config {
     readonly disconnectGraceMs: number;
     readonly aloneTimeoutMs: number;
     readonly initiatePerMinute: number;
+    readonly joinsPerMinute: number;
+    readonly signalsPerMinute: number;
+    readonly connectionsPerMinute: number;
+    readonly usersPerAddress: number;
+    readonly failedTokensPerMinute: number;
     readonly maxConnections: number;
     readonly maxConnectionsPerUser: number;
     readonly maxConnectionsPerAddress: number;
@@ -71,8 +77,8 @@ export const TIMINGS = {
   statePollMs: 1_000,
   /** An idempotency key is kept as long as a client could still be retrying. */
   idempotencyKeptMs: 600_000,
-  /** Window of INITIATE_RATE, which counts by the minute. */
-  initiateWindowMs: 60_000,
+  /** Window of the rates, which count by the minute. */
+  rateWindowMs: 60_000,
   /** Longest wait for Redis in a rate limit; past it the instance counts by itself. A healthy Redis needs 1 ms. */
   rateLimitAnswerMs: 500,
   /** Difference of clocks that a token's `exp` and `nbf` are forgiven; servers on NTP differ by less. */
@@ -153,7 +159,7 @@ export function loadConfig(env: Environment = process.env): Config {
     redisUrl: values.REDIS_URL,
     jwt: jwtOf(values),
     allowedOrigins: values.ALLOWED_ORIGINS ?? [],
-    trustedProxies: values.TRUSTED_PROXIES ?? [],
+    trustedProxies: values.TRUSTED_PROXIES,
     eventsKeptMs: values.EVENT_RETENTION,
     limits: {
       maxParticipants: values.MAX_PARTICIPANTS,
@@ -164,6 +170,11 @@ export function loadConfig(env: Environment = process.env): Config {
       disconnectGraceMs: values.DISCONNECT_GRACE ?? (demo ? DEMO_GRACE : USUAL_GRACE),
       aloneTimeoutMs: values.ALONE_TIMEOUT,
       initiatePerMinute: values.INITIATE_RATE,
+      joinsPerMinute: values.JOIN_RATE,
+      signalsPerMinute: values.SIGNAL_RATE,
+      connectionsPerMinute: values.CONNECTION_RATE,
+      usersPerAddress: values.USERS_PER_ADDRESS,
+      failedTokensPerMinute: values.FAILED_TOKEN_RATE,
       maxConnections: values.MAX_CONNECTIONS,
       maxConnectionsPerUser: values.MAX_CONNECTIONS_PER_USER,
       maxConnectionsPerAddress: values.MAX_CONNECTIONS_PER_ADDRESS ?? defaultPerAddress(values),

@@ -18,7 +18,7 @@ import type { Services } from './graphql/services.ts';
 import { createIceServerService } from './ice-servers/ice-server.service.ts';
 import { RingBoard } from './incoming/ring-board.ts';
 import type { Metrics } from './observability/metrics.ts';
-import type { RateLimiter } from './rate-limits/rate-limiter.ts';
+import type { Rates } from './rate-limits/rates.ts';
 import { createInstances, type Instances } from './seats/instances.ts';
 import { SeatService } from './seats/seat.service.ts';
 import { createSignalService } from './signals/signal.service.ts';
@@ -34,7 +34,7 @@ export interface CoreParts {
   readonly pulse: Database;
   readonly log: CallLog;
   readonly channels: Channels;
-  readonly initiations: RateLimiter;
+  readonly rates: Pick<Rates, 'initiate' | 'join' | 'signal'>;
   /** Whether `log` and `channels` reach other instances. */
   readonly hasRedis: boolean;
   readonly config: Pick<Config, 'limits' | 'eventsKeptMs' | 'iceServers'>;
@@ -112,13 +112,14 @@ export function createCore(parts: CoreParts): Core {
       unit,
       log,
       limits: config.limits,
-      initiations: parts.initiations,
+      rates: parts.rates,
       metrics,
       untilDone,
     }),
     signals: createSignalService({
       log,
       feeds,
+      rate: parts.rates.signal,
       metrics,
       createLog: (callId) => outbox.createLog(callId),
       whyNoSeat: seatRefusal,

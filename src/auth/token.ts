@@ -40,6 +40,8 @@ export interface TokenVerifier {
    * TokenError, or KeysUnavailable.
    */
   verify(token: string | null | undefined): Promise<Viewer>;
+  /** Whether the token was good here a short time ago; it may have run out since. */
+  knows(token: string): boolean;
 }
 
 /** Longest token taken, in characters: what is longer is not worth its check. */
@@ -86,6 +88,7 @@ export function createTokenVerifier(
       if (cache.size > CACHE_SIZE) cache.delete(cache.keys().next().value!);
       return entry.viewer;
     },
+    knows: (token) => cache.has(token),
   };
 }
 

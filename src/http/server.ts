@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TokenVerifier } from '../auth/token.ts';
+import type { Viewer } from '../auth/viewer.ts';
 import { CodedError } from '../errors.ts';
 import type { Context } from '../graphql/context.ts';
 import { createMaskError } from '../graphql/errors.ts';
@@ -9,11 +10,13 @@ import type { Services } from '../graphql/services.ts';
 import { createGraphQL, type HttpContext, MAX_BODY } from '../graphql/yoga.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import type { AddressKey } from '../rate-limits/address-key.ts';
+import type { Rates } from '../rate-limits/rates.ts';
 import { createClientAddresses } from './client-address.ts';
 import { createDemoPage, type Demo } from './demo-page.ts';
 import { createGraphiQL } from './graphiql.ts';
 import { type Readiness, sendJson, sendReadiness } from './health.ts';
-import { identify } from './identity.ts';
+import { createDoor, identify, TooManyFailedTokens } from './identity.ts';
 import { isKnownHost, refuseHost } from './known-host.ts';
 import { isAllowedOrigin } from './origins.ts';
 import { createSocketOperations } from './socket-operations.ts';
@@ -26,6 +29,7 @@ const ENDPOINT = '/graphql';
 export interface HttpServerDeps {
   readonly services: Services;
   readonly verify: TokenVerifier['verify'];
+  readonly knowsToken: TokenVerifier['knows'];
   readonly ready: () => Promise<Readiness>;
   readonly logger: Pick<Logger, 'error' | 'warn'>;
   readonly metrics: Pick<Metrics, 'socketOpened' | 'socketClosed' | 'internalError'>;
@@ -37,6 +41,9 @@ export interface HttpServerDeps {
   readonly maxConnectionsPerAddress: number;
   /** Whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly string[];
+  readonly rates: Pick<Rates, 'connection' | 'failedToken'>;
+  /** Null where addresses can't be relied on: then nothing is limited by them. */
+  readonly addressKey: AddressKey | null;
   /** Suggestions of names go. */
   readonly production: boolean;
   /** Null but in a demo, which hands out tokens to anyone. */
@@ -53,15 +60,23 @@ export interface HttpServer {
 
 /** GraphQL over HTTP, SSE and WebSocket on one port, with GraphiQL and health beside it. */
 export function createHttpServer(deps: HttpServerDeps): HttpServer {
-  const { services, verify, ready, logger, metrics, now, allowedOrigins, demo } = deps;
+  const { services, rates, ready, logger, metrics, now, allowedOrigins, demo } = deps;
+  const addresses = createClientAddresses(deps.trustedProxies, (message) => logger.warn(message));
+  const addressKeyOf = (request: IncomingMessage) => deps.addressKey?.(addresses.of(request));
+  const door = createDoor({
+    verify: deps.verify,
+    knows: deps.knowsToken,
+    failedToken: rates.failedToken,
+  });
   const mask = createMaskError({
     logger,
     onUnforeseen: metrics.internalError,
     hideSuggestions: deps.production,
   });
 
-  const yoga = createGraphQL(mask, async ({ request, res }: HttpContext): Promise<Context> => {
-    const identity = await identify(request.headers.get('authorization'), verify);
+  const yoga = createGraphQL(mask, async (http: HttpContext): Promise<Context> => {
+    const { res, viewer } = http as HttpContext & { readonly viewer: Promise<Viewer> };
+    const identity = await identify(viewer);
     // A stream may not outlive its token. The client comes back with a new one.
     if (res !== undefined && !(identity instanceof CodedError)) endAt(res, identity.tokenExpiresAt, now);
     // Yoga ends a stream whose client goes, but not one that is still being opened then.
@@ -116,7 +131,14 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
       response.setHeader('connection', 'close');
       return refuse(response, 413, `The body is larger than ${MAX_BODY} bytes.`);
     }
-    await yoga(request, response);
+    const viewer = door(request.headers.authorization ?? null, addressKeyOf(request));
+    // Any other failure is told by the fields that need to know who asks.
+    const tooMany = await viewer.then(
+      () => null,
+      (error: unknown) => (error instanceof TooManyFailedTokens ? error : null),
+    );
+    if (tooMany !== null) return refuseFor(response, tooMany);
+    await yoga(request, response, { viewer });
   }
 
   const server = createServer((request, response) => {
@@ -129,12 +151,14 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
   });
   const sockets = serveWebSockets(server, ENDPOINT, {
     operations: createSocketOperations({ yoga, services, mask }),
-    verify,
+    door,
     allowedOrigins,
     maxConnections: deps.maxConnections,
     maxConnectionsPerUser: deps.maxConnectionsPerUser,
     maxConnectionsPerAddress: deps.maxConnectionsPerAddress,
-    addresses: createClientAddresses(deps.trustedProxies, (message) => logger.warn(message)),
+    addresses,
+    addressKeyOf,
+    connectionRate: rates.connection,
     logger,
     metrics,
     now,
@@ -159,6 +183,11 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
 /** A GraphQL-shaped answer to what never gets as far as GraphQL. */
 function refuse(response: ServerResponse, status: number, message: string): void {
   sendJson(response, status, { errors: [{ message, extensions: { code: 'BAD_USER_INPUT' } }] });
+}
+
+function refuseFor(response: ServerResponse, { message, retryAfterMs }: TooManyFailedTokens): void {
+  response.setHeader('retry-after', Math.ceil(retryAfterMs / 1_000));
+  sendJson(response, 429, { errors: [{ message, extensions: { code: 'RATE_LIMITED', retryAfterMs } }] });
 }
 
 function endAt(response: ServerResponse, instant: number, now: () => number): void {

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { CallType } from '../calls/call-view.ts';
+import type { Limited, LimitedBy } from '../rate-limits/rates.ts';
 import type { Signal } from '../signals/signal.ts';
 
 /** A live call as this instance sees it at the moment of a scrape. */
@@ -154,6 +155,19 @@ export function createMetrics(options: MetricsOptions) {
     registers,
   });
   for (const kind of Object.values(SIGNAL_KINDS)) signals.inc({ kind }, 0);
+  const rateLimited = new Counter({
+    name: 'ringdown_rate_limited_total',
+    help: 'What was refused because a user or an address had done it too often, by what it was and whose limit.',
+    labelNames: ['limit', 'by'],
+    registers,
+  });
+  for (const limit of LIMITS) {
+    for (const by of LIMITED_BY[limit]) rateLimited.inc({ limit, by }, 0);
+  }
+  const initiateRateLimited = amount(
+    'video_call_initiate_rate_limit_exceeded_total',
+    'Requests to start a call that were refused because the user had started too many.',
+  );
 
   return {
     registry,
@@ -173,10 +187,11 @@ export function createMetrics(options: MetricsOptions) {
       'video_call_initiate_total',
       'Requests to start a call, the refused ones included.',
     ),
-    initiateRateLimited: counter(
-      'video_call_initiate_rate_limit_exceeded_total',
-      'Requests to start a call that were refused because the user had started too many.',
-    ),
+    /** The audit's own counter is of users who start calls alone (H2). */
+    rateLimited(limit: Limited, by: LimitedBy): void {
+      rateLimited.inc({ limit, by });
+      if (limit === 'initiate' && by === 'user') initiateRateLimited.inc();
+    },
     duplicateJoin: counter(
       'video_call_duplicate_join_attempt_total',
       'Joins refused because another session of the user was in the call.',
@@ -254,6 +269,15 @@ export function createMetrics(options: MetricsOptions) {
 const MINUTE = 60;
 const HOUR = 3_600;
 const CALL_TYPES = ['audio', 'video'];
+/** By what each limit refuses. */
+const LIMITED_BY: Readonly<Record<Limited, readonly LimitedBy[]>> = {
+  initiate: ['user', 'address'],
+  join: ['user', 'address'],
+  signal: ['user', 'address'],
+  connection: ['user', 'address'],
+  failed_token: ['address'],
+};
+const LIMITS = Object.keys(LIMITED_BY) as Limited[];
 const SIGNAL_KINDS: Readonly<Record<Signal['__typename'], string>> = {
   Offer: 'offer',
   Answer: 'answer',

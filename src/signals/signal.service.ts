@@ -12,6 +12,7 @@ import { type Rejection, type RejectionCode, reject } from '../errors.ts';
 import type { SendSignalInput, SignalService, Turn } from '../graphql/services.ts';
 import { isCallId } from '../ids.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import type { Rate } from '../rate-limits/rates.ts';
 import { validateSignal } from './validate-signal.ts';
 
 /**
@@ -22,6 +23,7 @@ import { validateSignal } from './validate-signal.ts';
 export interface SignalServiceDeps {
   readonly log: CallLog;
   readonly feeds: Feeds;
+  readonly rate: Rate;
   readonly metrics: Metrics;
   /** Makes the call's log from the database; false where the call is over or is none. */
   readonly createLog: (callId: string) => Promise<boolean>;
@@ -45,7 +47,7 @@ const CODES: Record<Exclude<SignalRefusal, 'NO_SEAT' | 'ABSENT'>, [RejectionCode
 };
 
 export function createSignalService(deps: SignalServiceDeps): SignalService {
-  const { log, feeds, metrics, now } = deps;
+  const { log, feeds, rate, metrics, now } = deps;
 
   /** Null where the signal can't be carried now. */
   async function append(callId: string, draft: SignalDraft): Promise<SignalOutcome | null> {
@@ -75,6 +77,11 @@ export function createSignalService(deps: SignalServiceDeps): SignalService {
   }
 
   async function send(viewer: Viewer, input: SendSignalInput, turn: Turn | null) {
+    // Before it is looked at, which costs the most of an invalid one. It keeps its turn while it waits: those
+    // behind it must not overtake it.
+    const taken = rate.take(viewer);
+    const take = taken instanceof Promise ? await taken : taken;
+    if (!take.allowed) return reject('RATE_LIMITED', undefined, take.retryAfterMs);
     const checked = validateSignal(input.signal);
     metrics.candidatesChecked(checked.valid, checked.invalid);
     if ('problem' in checked) return reject('INVALID_SIGNAL', `input.${checked.problem}`);
@@ -92,7 +99,10 @@ export function createSignalService(deps: SignalServiceDeps): SignalService {
       outcome = await append(callId, draft);
     }
     if (!outcome) return (await deps.whyNoSeat(callId, viewer.userId)) ?? unavailable();
-    if (outcome.outcome === 'duplicate') return { at: outcome.at, duplicate: true };
+    if (outcome.outcome === 'duplicate') {
+      rate.giveBack(viewer);
+      return { at: outcome.at, duplicate: true };
+    }
     if (outcome.outcome === 'appended') {
       metrics.signalTaken(checked.signal.__typename);
       return { at: outcome.entry.at, duplicate: false };

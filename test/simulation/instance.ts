@@ -3,7 +3,7 @@ import { loadConfig } from '../../src/config.ts';
 import type { Core } from '../../src/core.ts';
 import type { Services } from '../../src/graphql/services.ts';
 import type { CallOnThisInstance, Metrics } from '../../src/observability/metrics.ts';
-import type { RateLimiter } from '../../src/rate-limits/rate-limiter.ts';
+import type { Rates } from '../../src/rate-limits/rates.ts';
 import { type Owner, running } from './clock.ts';
 import type { Code } from './code.ts';
 import { DatabaseLink, type DatabaseServer } from './database-link.ts';
@@ -22,7 +22,7 @@ export interface InstanceDeps {
   readonly redis: Redis;
   readonly armed: Armed;
   readonly limits: CallLimits;
-  readonly initiations: RateLimiter;
+  readonly rates: Rates;
   readonly metrics: Metrics;
   readonly timeoutMs: number;
   /** What nobody foresaw. */
@@ -69,7 +69,7 @@ export class Instance implements Owner {
         pulse: this.#database.database,
         log: this.link.log,
         channels: this.link.channels,
-        initiations: deps.initiations,
+        rates: deps.rates,
         hasRedis: true,
         config: {
           limits: { ...DEFAULTS, ...limits },

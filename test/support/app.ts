@@ -30,6 +30,9 @@ export function startTestApp(env: Record<string, string> = {}): Promise<App> {
     METRICS_PORT: '0',
     LOG_LEVEL: 'fatal',
     INITIATE_RATE: '10000',
+    JOIN_RATE: '100000',
+    SIGNAL_RATE: '10000000',
+    CONNECTION_RATE: '100000',
     ...IDENTITY,
     ...env,
   });

@@ -12,6 +12,7 @@ import type {
 } from '../../src/graphql/services.ts';
 import { createHttpServer, type HttpServerDeps } from '../../src/http/server.ts';
 import type { Logger } from '../../src/observability/logger.ts';
+import { UNLIMITED } from './unlimited.ts';
 
 /**
  * FAKE services, for tests of the transports alone: they know no rule. What a test wants to see of them it
@@ -249,6 +250,7 @@ export async function startFakeServer(overrides: Partial<HttpServerDeps> = {}) {
   const server = createHttpServer({
     services: fake.services,
     verify: verifyFakeToken,
+    knowsToken: () => false,
     ready: async () => ({ ok: true, reasons: [] }),
     logger: observed.logger,
     metrics: observed.metrics,
@@ -258,6 +260,8 @@ export async function startFakeServer(overrides: Partial<HttpServerDeps> = {}) {
     maxConnectionsPerUser: 1_000,
     maxConnectionsPerAddress: 1_000,
     trustedProxies: [],
+    rates: UNLIMITED,
+    addressKey: null,
     production: false,
     demo: null,
     ...overrides,
