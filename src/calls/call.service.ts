@@ -127,7 +127,7 @@ export function createCallService(deps: CallServiceDeps): CallService {
         countRefusedJoin(metrics, done.code);
         return { rejection: done };
       }
-      if (done.value.rejoined) rates.join.giveBack(viewer);
+      if (done.value.rejoined) rates.join.giveBack(viewer, taken);
       const cursor = await cursorOf(viewer, done);
       return { call: viewOf(done.call), cursor, rejoined: done.value.rejoined };
     },

@@ -1,4 +1,4 @@
-import { ALLOWED, type RateLimiter, type Refusal, type Take } from './rate-limiter.ts';
+import type { Allowed, RateLimiter, Refusal, Take } from './rate-limiter.ts';
 
 /**
  * A rate limiter that pays for takes in portions: what it has paid for it gives out without asking anyone.
@@ -32,7 +32,9 @@ const MOST_KEYS = 100_000;
 interface Lease {
   /** Paid and not used. */
   points: number;
-  /** The end of their window: never later than it is in the store. */
+  /** What is answered in this window, so that it can be told from those of others. */
+  take: Allowed;
+  /** Its end: never later than it is in the store. */
   until: number;
   /** The store has no more of them. */
   exhausted: boolean;
@@ -70,7 +72,7 @@ export class LeasedRateLimiter implements RateLimiter {
     if (left > 0) {
       if (lease.points > 0) {
         lease.points--;
-        return ALLOWED;
+        return lease.take;
       }
       if (lease.exhausted) return refusedFor(left);
     }
@@ -78,10 +80,9 @@ export class LeasedRateLimiter implements RateLimiter {
   }
 
   /** As many as the limit has, in a window: repeats that cost nothing would be a way around it. */
-  giveBack(key: string): void {
+  giveBack(key: string, taken: Allowed): void {
     const lease = this.#leases.get(key);
-    if (lease === undefined || lease.waiting !== null || lease.until <= this.#now()) return;
-    if (lease.returned >= this.#limit) return;
+    if (lease?.take !== taken || lease.waiting !== null || lease.returned >= this.#limit) return;
     lease.returned++;
     lease.points++;
   }
@@ -109,14 +110,17 @@ export class LeasedRateLimiter implements RateLimiter {
       const wanted = Math.max(this.#portion, waiting.length);
       const from = this.#now();
       const { granted, leftMs } = await this.#store.pay(key, wanted);
+      if (from >= lease.until) {
+        lease.take = { allowed: true };
+        lease.returned = 0;
+      }
       // Counted from the question on: so the lease ends before the window does. What it had before is dropped:
       // nothing, or of a window that is over.
-      if (from >= lease.until) lease.returned = 0;
       lease.until = from + leftMs;
       lease.exhausted = granted < wanted;
       const served = Math.min(granted, waiting.length);
       lease.points = granted - served;
-      for (const resolve of waiting.splice(0, served)) resolve(ALLOWED);
+      for (const resolve of waiting.splice(0, served)) resolve(lease.take);
       if (!lease.exhausted) continue;
       const refused = refusedFor(lease.until - this.#now());
       for (const resolve of waiting.splice(0)) resolve(refused);
@@ -135,7 +139,14 @@ export class LeasedRateLimiter implements RateLimiter {
   }
 }
 
-const NEW_LEASE = (): Lease => ({ points: 0, until: 0, exhausted: false, returned: 0, waiting: null });
+const NEW_LEASE = (): Lease => ({
+  points: 0,
+  take: { allowed: true },
+  until: 0,
+  exhausted: false,
+  returned: 0,
+  waiting: null,
+});
 
 function waitIn(waiting: NonNullable<Lease['waiting']>): Promise<Take> {
   return new Promise((resolve) => waiting.push(resolve));

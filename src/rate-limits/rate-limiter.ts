@@ -6,14 +6,16 @@ export interface RateLimiter {
    * the store behind it.
    */
   take(key: string): Take | Promise<Take>;
-  /** A take that was for nothing, a repeat for instance: it is this instance's to use again in this window. */
-  giveBack(key: string): void;
+  /** What turned out to be a repeat: this instance may use it again, while its window lasts. */
+  giveBack(key: string, taken: Allowed): void;
   /** The refusal of which this instance knows already; takes nothing. */
   refusal(key: string): Refusal | null;
 }
 
-export type Take = { readonly allowed: true } | Refusal;
+export type Take = Allowed | Refusal;
+/** One and the same for all takes of a key in a window. */
+export type Allowed = { readonly allowed: true };
 /** The window ends after this many milliseconds. */
 export type Refusal = { readonly allowed: false; readonly retryAfterMs: number };
 
-export const ALLOWED: Take = { allowed: true };
+export const ALLOWED: Allowed = { allowed: true };

@@ -1,4 +1,4 @@
-import { ALLOWED, type RateLimiter, type Refusal, type Take } from './rate-limiter.ts';
+import { ALLOWED, type Allowed, type RateLimiter, type Refusal, type Take } from './rate-limiter.ts';
 
 /** What is limited, of whom, and how it is counted where it is refused. */
 
@@ -15,7 +15,7 @@ export interface Caller {
 /** A limit by one kind of key. No key: no limit. */
 export interface KeyRate {
   take(key: string | undefined): Take | Promise<Take>;
-  giveBack(key: string | undefined): void;
+  giveBack(key: string, taken: Allowed): void;
   /** A refusal that is known already, counted as one; takes nothing. */
   refusal(key: string | undefined): Refusal | null;
 }
@@ -26,8 +26,8 @@ export interface Rate {
   readonly byAddress: KeyRate;
   /** At once, without a promise, where this instance can answer by itself. */
   take(caller: Caller): Take | Promise<Take>;
-  /** What was taken turned out to be a repeat. */
-  giveBack(caller: Caller): void;
+  /** What was taken turned out to be a repeat. It counts for the address all the same, which has room for it. */
+  giveBack(caller: Caller, taken: Allowed): void;
 }
 
 export interface Rates {
@@ -81,9 +81,7 @@ function countedRate(limiter: RateLimiter, refused: () => void): KeyRate {
       const take = limiter.take(key);
       return take instanceof Promise ? take.then(counted) : counted(take);
     },
-    giveBack(key) {
-      if (key !== undefined) limiter.giveBack(key);
-    },
+    giveBack: (key, taken) => limiter.giveBack(key, taken),
     refusal(key) {
       const known = key === undefined ? null : limiter.refusal(key);
       if (known !== null) refused();
@@ -93,19 +91,22 @@ function countedRate(limiter: RateLimiter, refused: () => void): KeyRate {
 }
 
 function combined(byUser: KeyRate, byAddress: KeyRate): Rate {
+  /** The user's take, where the address allows it too. */
+  const also = (taken: Take, addressKey: string | undefined): Take | Promise<Take> => {
+    if (!taken.allowed) return taken;
+    const address = byAddress.take(addressKey);
+    if (address instanceof Promise) return address.then((take) => (take.allowed ? taken : take));
+    return address.allowed ? taken : address;
+  };
   return {
     byUser,
     byAddress,
     take({ userId, addressKey }) {
       const taken = byUser.take(userId);
-      if (taken instanceof Promise) {
-        return taken.then((take) => (take.allowed ? byAddress.take(addressKey) : take));
-      }
-      return taken.allowed ? byAddress.take(addressKey) : taken;
+      return taken instanceof Promise
+        ? taken.then((take) => also(take, addressKey))
+        : also(taken, addressKey);
     },
-    giveBack({ userId, addressKey }) {
-      byUser.giveBack(userId);
-      byAddress.giveBack(addressKey);
-    },
+    giveBack: ({ userId }, taken) => byUser.giveBack(userId, taken),
   };
 }

@@ -100,7 +100,7 @@ export function createSignalService(deps: SignalServiceDeps): SignalService {
     }
     if (!outcome) return (await deps.whyNoSeat(callId, viewer.userId)) ?? unavailable();
     if (outcome.outcome === 'duplicate') {
-      rate.giveBack(viewer);
+      rate.giveBack(viewer, take);
       return { at: outcome.at, duplicate: true };
     }
     if (outcome.outcome === 'appended') {
