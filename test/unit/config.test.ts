@@ -153,6 +153,9 @@ describe('loadConfig', () => {
     ['TRUSTED_PROXIES', '0.0.0.0/0'],
     ['TRUSTED_PROXIES', '10.0.0.0/33'],
     ['TRUSTED_PROXIES', 'proxy.example.com'],
+    ['TRUSTED_PROXIES', 'none,loopback'],
+    ['SIGNAL_RATE', '0'],
+    ['USERS_PER_ADDRESS', '0'],
     ['ICE_SERVERS', 'stun:stun.example.com'],
     ['ICE_SERVERS', '[{"urls":"http://stun.example.com"}]'],
   ])('refuses %s=%s, and complains of nothing else', (name, value) => {
@@ -190,6 +193,12 @@ describe('loadConfig', () => {
     expect(most({ MAX_CONNECTIONS: '20000' })).toBe(20_000);
     expect(most({ TRUSTED_PROXIES: 'loopback, 192.0.2.1,2001:db8::/32' })).toBe(1_000);
     expect(most({ MAX_CONNECTIONS_PER_ADDRESS: '7' })).toBe(7);
+  });
+
+  it('tells a deployment without proxies from one that does not say whether it has any', () => {
+    expect(loadConfig({}).trustedProxies).toBeNull();
+    expect(loadConfig({ TRUSTED_PROXIES: 'none' }).trustedProxies).toEqual([]);
+    expect(loadConfig({ TRUSTED_PROXIES: 'none' }).limits.maxConnectionsPerAddress).toBe(1_000);
   });
 
   it('takes no warning that would come before the call', () => {
