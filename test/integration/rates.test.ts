@@ -1,10 +1,13 @@
 import { request } from 'node:http';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startApp } from '../../src/app.ts';
+import { loadConfig } from '../../src/config.ts';
 import { CLOSE } from '../../src/errors.ts';
+import { createLogger, type Logger } from '../../src/observability/logger.ts';
 import { createRateLimiter } from '../../src/rate-limits/flexible-rate-limiter.ts';
 import { createRates } from '../../src/rate-limits/rates.ts';
-import { tokenFor } from '../support/app.ts';
+import { IDENTITY, tokenFor } from '../support/app.ts';
 import { startFakeServer } from '../support/fake-services.ts';
 import { RawSocket } from '../support/raw-socket.ts';
 import { UNLIMITED_SETTINGS } from '../support/unlimited.ts';
@@ -250,6 +253,38 @@ describe('Over two instances', () => {
     expect(byAddress.length).toBeGreaterThan(5);
     for (const key of byAddress) expect(key).toMatch(/^ringdown:rate:\w+-by-address:[\w-]{22}$/);
     expect(keys.join('\n')).not.toMatch(/192\.0\.2|2001:db8|127\.0\.0/);
+  });
+
+  it('a deployment that does not say whether it has proxies is warned in production, and limits no address', async () => {
+    const warnings: string[] = [];
+    const logger = {
+      ...createLogger('silent'),
+      warn: (...args: unknown[]) => warnings.push(String(args.at(-1))),
+    };
+    const start = (env: Record<string, string>) =>
+      startApp(
+        loadConfig({
+          NODE_ENV: 'production',
+          ...{ HOST: '127.0.0.1', PORT: '0', METRICS_PORT: '0' },
+          ...{ DATABASE_URL: world.databaseUrl, REDIS_URL: world.redis.url, FAILED_TOKEN_RATE: '1' },
+          ...IDENTITY,
+          ...env,
+        }),
+        logger as unknown as Logger,
+      );
+    const app = await start({});
+    try {
+      expect(warnings).toEqual([expect.stringContaining('TRUSTED_PROXIES')]);
+      for (let i = 0; i < 3; i++) {
+        const headers = { 'content-type': 'application/json', authorization: 'Bearer bad' };
+        const body = '{"query":"{ viewer { id } }"}';
+        expect((await fetch(`${app.url}/graphql`, { method: 'POST', headers, body })).status).toBe(200);
+      }
+    } finally {
+      await app.stop();
+    }
+    await (await start({ TRUSTED_PROXIES: 'none' })).stop();
+    expect(warnings).toHaveLength(1);
   });
 
   it('each instance goes on by itself while Redis is gone', async () => {

@@ -12,6 +12,13 @@ const AUDIENCE = 'ringdown-test';
 /** The identity settings that `tokenFor` fits. */
 export const IDENTITY = { JWT_SECRET: SECRET, JWT_ISSUER: ISSUER, JWT_AUDIENCE: AUDIENCE };
 
+/** A few test users do in seconds what many people do in a minute. */
+export const GENEROUS_RATES = {
+  JOIN_RATE: '100000',
+  SIGNAL_RATE: '10000000',
+  CONNECTION_RATE: '100000',
+};
+
 export async function tokenFor(userId: string, scope = '', lifetimeMs = 600_000): Promise<string> {
   return new SignJWT({ scope })
     .setProtectedHeader({ alg: 'HS256' })
@@ -30,9 +37,7 @@ export function startTestApp(env: Record<string, string> = {}): Promise<App> {
     METRICS_PORT: '0',
     LOG_LEVEL: 'fatal',
     INITIATE_RATE: '10000',
-    JOIN_RATE: '100000',
-    SIGNAL_RATE: '10000000',
-    CONNECTION_RATE: '100000',
+    ...GENEROUS_RATES,
     ...IDENTITY,
     ...env,
   });
