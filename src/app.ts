@@ -95,6 +95,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     ...jwt,
     clockToleranceMs: TIMINGS.tokenClockToleranceMs,
     cacheMs: TIMINGS.tokenCacheMs,
+    onKeysUnavailable: (error) => warn("The keys of JWT_JWKS_URL can't be fetched", error),
   });
 
   await core.start();

@@ -183,6 +183,17 @@ export const SETTINGS = {
     secret: true,
     schema: text(32, 4096),
   }),
+  JWT_PREVIOUS_SECRET: setting({
+    group: 'Identity',
+    about:
+      'The secret before JWT_SECRET: tokens signed with it are still taken. To change secrets, set both on ' +
+      'every instance, let the signer change, and take this one away when its last token has run out.',
+    allowed: '32 bytes or more, another than JWT_SECRET',
+    default: null,
+    why: 'one secret is enough but while it is being changed',
+    secret: true,
+    schema: text(32, 4096),
+  }),
   JWT_JWKS_URL: setting({
     group: 'Identity',
     about: 'Public keys of whoever signs tokens (RS256, PS256, ES256, EdDSA). Instead of JWT_SECRET.',

@@ -55,7 +55,7 @@ export interface Config {
 
 /** Whose tokens are trusted: exactly one of `secret` and `jwksUrl`. */
 export type JwtConfig = { readonly issuer: string; readonly audience: string } & (
-  | { readonly secret: string; readonly jwksUrl: null }
+  | { readonly secret: string; readonly previousSecret: string | null; readonly jwksUrl: null }
   | { readonly secret: null; readonly jwksUrl: string }
 );
 
@@ -130,9 +130,7 @@ export function loadConfig(env: Environment = process.env): Config {
   const embedded = !isNamed(env, 'DATABASE_URL');
   const production = values.NODE_ENV === 'production';
   // A JWT setting that is there but empty is a deployment that meant to have one: no demo for it.
-  const jwtNamed = (['JWT_SECRET', 'JWT_JWKS_URL', 'JWT_ISSUER', 'JWT_AUDIENCE'] as const).some(
-    (name) => env[name] !== undefined || env[`${name}_FILE`] !== undefined,
-  );
+  const jwtNamed = JWT_SETTINGS.some((name) => env[name] !== undefined || env[`${name}_FILE`] !== undefined);
   const demo = embedded && values.NODE_ENV !== undefined && !production && !jwtNamed;
   checkTogether(values, bad, { production, demo }, report);
   if (problems.length > 0) throw new ConfigError(problems);
@@ -247,6 +245,12 @@ function checkTogether(
   if (mode.production && jwksUrl?.startsWith('http:')) {
     report('JWT_JWKS_URL', 'is not https in production; allowed: an https:// URL');
   }
+  if (fine('JWT_SECRET', 'JWT_PREVIOUS_SECRET') && values.JWT_PREVIOUS_SECRET !== null) {
+    if (secret === null) report('JWT_PREVIOUS_SECRET', 'is set without JWT_SECRET; allowed: beside it alone');
+    else if (secret === values.JWT_PREVIOUS_SECRET) {
+      report('JWT_PREVIOUS_SECRET', 'is the same as JWT_SECRET; allowed: the secret before that one');
+    }
+  }
   if (secret === null && jwksUrl === null) return;
   for (const name of ['JWT_ISSUER', 'JWT_AUDIENCE'] as const) {
     if (fine(name) && values[name] === null) {
@@ -255,10 +259,16 @@ function checkTogether(
   }
 }
 
+const JWT_SETTINGS = [
+  ...(['JWT_SECRET', 'JWT_PREVIOUS_SECRET', 'JWT_JWKS_URL', 'JWT_ISSUER', 'JWT_AUDIENCE'] as const),
+];
+
 function jwtOf(values: SettingValues): JwtConfig | null {
   const { JWT_SECRET: secret, JWT_JWKS_URL: jwksUrl, JWT_ISSUER: issuer, JWT_AUDIENCE: audience } = values;
   if (issuer === null || audience === null) return null;
-  if (secret !== null) return { secret, jwksUrl: null, issuer, audience };
+  if (secret !== null) {
+    return { secret, previousSecret: values.JWT_PREVIOUS_SECRET, jwksUrl: null, issuer, audience };
+  }
   return jwksUrl === null ? null : { secret: null, jwksUrl, issuer, audience };
 }
 

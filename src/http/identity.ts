@@ -1,4 +1,4 @@
-import { bearer, TokenError, type TokenVerifier } from '../auth/token.ts';
+import { bearer, KeysUnavailable, TokenError, type TokenVerifier } from '../auth/token.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { CodedError } from '../errors.ts';
 
@@ -11,6 +11,10 @@ export async function identify(
     return await verify(bearer(authorization));
   } catch (error) {
     if (error instanceof TokenError) return new CodedError('UNAUTHENTICATED', HINTS[error.kind]);
+    // Nothing is known against the token.
+    if (error instanceof KeysUnavailable) {
+      return new CodedError('TIMEOUT', "The token can't be checked now; try again.");
+    }
     throw error;
   }
 }

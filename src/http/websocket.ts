@@ -2,7 +2,7 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { handleProtocols, makeServer } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { bearer, TokenError, type TokenVerifier } from '../auth/token.ts';
+import { bearer, KeysUnavailable, TokenError, type TokenVerifier } from '../auth/token.ts';
 import { CLOSE } from '../errors.ts';
 import { MAX_BODY } from '../graphql/yoga.ts';
 import type { Logger } from '../observability/logger.ts';
@@ -108,8 +108,9 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
     if (error instanceof TokenError) {
       return error.kind === 'expired' ? CLOSE.TOKEN_EXPIRED : CLOSE.UNAUTHORIZED;
     }
-    fault(error, 'A token could not be checked');
-    // The issuer's keys can't be had: nothing is known against the client, so it may come back.
+    // The verifier has told the operator of keys that can't be had.
+    if (!(error instanceof KeysUnavailable)) fault(error, 'A token could not be checked');
+    // Nothing is known against the client, so it may come back.
     return { code: CLOSE.FULL.code, reason: 'Try again later' };
   }
 

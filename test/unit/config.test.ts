@@ -8,6 +8,7 @@ import { SETTINGS } from '../../src/config-settings.ts';
 import { duration } from '../../src/config-values.ts';
 
 const SECRET = 'a-secret-of-thirty-two-bytes-or-more';
+const PREVIOUS = 'the-secret-before-this-one-of-32-bytes';
 const JWT = { JWT_SECRET: SECRET, JWT_ISSUER: 'https://id.example', JWT_AUDIENCE: 'ringdown' };
 const folder = mkdtempSync(join(tmpdir(), 'config-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -66,6 +67,7 @@ describe('loadConfig', () => {
   it('reads a whole deployment', () => {
     const config = loadConfig({
       ...JWT,
+      JWT_PREVIOUS_SECRET: PREVIOUS,
       NODE_ENV: 'production',
       PORT: '8080',
       DATABASE_URL: 'postgres://app:pw@db:5432/app',
@@ -90,7 +92,13 @@ describe('loadConfig', () => {
       port: 8080,
       database: { url: 'postgres://app:pw@db:5432/app', dataDir: null },
       redisUrl: 'rediss://:pw@redis:6380/1',
-      jwt: { secret: SECRET, jwksUrl: null, issuer: 'https://id.example', audience: 'ringdown' },
+      jwt: {
+        secret: SECRET,
+        previousSecret: PREVIOUS,
+        jwksUrl: null,
+        issuer: 'https://id.example',
+        audience: 'ringdown',
+      },
       allowedOrigins: ['https://app.example.com', 'capacitor://localhost', 'http://localhost:5173'],
       limits: { maxParticipants: 4, disconnectGraceMs: 500, callDurationWarningMs: 300_000 },
       iceServers: [{ urls: ['stun:stun.example.com'], username: null, credential: null }],
@@ -161,13 +169,21 @@ describe('loadConfig', () => {
     const hidden = 'hide-me';
     const problems = problemsOf({
       JWT_SECRET: hidden,
+      JWT_PREVIOUS_SECRET: hidden,
       DATABASE_URL: `${hidden}://u:${hidden}@h/d`,
       REDIS_URL: hidden,
       TURN_URLS: 'turn:turn.example.com',
       TURN_SECRETS: `${hidden},${hidden}`,
       ICE_SERVERS: `[{"urls":"turn:a.example","username":"${hidden}","credential":"${hidden}`,
     });
-    for (const name of ['JWT_SECRET', 'DATABASE_URL', 'REDIS_URL', 'TURN_SECRETS', 'ICE_SERVERS']) {
+    for (const name of [
+      'JWT_SECRET',
+      'JWT_PREVIOUS_SECRET',
+      'DATABASE_URL',
+      'REDIS_URL',
+      'TURN_SECRETS',
+      'ICE_SERVERS',
+    ]) {
       expect(problems).toContainEqual(expect.stringMatching(new RegExp(`^${name} `)));
     }
     expect(problems.join()).not.toContain(hidden);
@@ -220,7 +236,7 @@ describe('identity settings', () => {
     }
   });
 
-  it.each([{ JWT_SECRET: '' }, { JWT_ISSUER: 'x' }, { JWT_SECRET_FILE: '' }])(
+  it.each([{ JWT_SECRET: '' }, { JWT_PREVIOUS_SECRET: '' }, { JWT_ISSUER: 'x' }, { JWT_SECRET_FILE: '' }])(
     'make no demo of a deployment that meant to have a key: %o',
     (env) => {
       expect(problemsOf(env)).toEqual([
@@ -247,6 +263,19 @@ describe('identity settings', () => {
   });
 
   it('take a secret of 32 bytes, not of 31', () => {
+    for (const [env, problem] of [
+      [{ JWT_PREVIOUS_SECRET: SECRET }, 'is the same as JWT_SECRET; allowed: the secret before that one'],
+      [
+        { JWT_PREVIOUS_SECRET: 'x'.repeat(31) },
+        'is too short; allowed: 32 bytes or more, another than JWT_SECRET',
+      ],
+      [
+        { JWT_PREVIOUS_SECRET: PREVIOUS, JWT_SECRET: undefined, JWT_JWKS_URL: 'https://id.example/jwks' },
+        'is set without JWT_SECRET; allowed: beside it alone',
+      ],
+    ] as const) {
+      expect(problemsOf({ ...JWT, ...env })).toEqual([`JWT_PREVIOUS_SECRET ${problem}`]);
+    }
     expect(problemsOf({ ...JWT, JWT_SECRET: 'é'.repeat(16) })).toEqual([]);
     expect(problemsOf({ ...JWT, JWT_SECRET: 'x'.repeat(31) })).toEqual([
       'JWT_SECRET is too short; allowed: 32 bytes or more',
@@ -265,7 +294,9 @@ describe('identity settings', () => {
 describe('a secret from a file', () => {
   it('is read without its line break', () => {
     const jwt = { ...JWT, JWT_SECRET: undefined, JWT_SECRET_FILE: fileOf(`${SECRET}\n`) };
-    expect(loadConfig(jwt).jwt).toMatchObject({ secret: SECRET });
+    expect(loadConfig(jwt).jwt).toMatchObject({ secret: SECRET, previousSecret: null });
+    const changing = { ...JWT, JWT_PREVIOUS_SECRET_FILE: fileOf(PREVIOUS) };
+    expect(loadConfig(changing).jwt).toMatchObject({ secret: SECRET, previousSecret: PREVIOUS });
   });
 
   it('works for each secret', () => {
