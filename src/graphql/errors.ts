@@ -30,8 +30,9 @@ export function createMaskError({ logger, onUnforeseen, hideSuggestions }: Error
     }
     if (cause instanceof GraphQLError) {
       const { message, field } = withoutValues((error as GraphQLError).message);
-      const extensions =
-        field === null ? cause.extensions : { code: 'BAD_USER_INPUT', ...cause.extensions, field };
+      // Yoga tells there what JSON.parse said, and that repeats the body.
+      const { originalError: _, ...given } = cause.extensions;
+      const extensions = field === null ? given : { code: 'BAD_USER_INPUT', ...given, field };
       return located(error, hideSuggestions ? withoutSuggestion(message) : message, extensions);
     }
     if (cause instanceof DatabaseTimeout || cause instanceof DatabaseUnavailable) {
