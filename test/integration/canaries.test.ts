@@ -191,7 +191,12 @@ describe('No secret is in logs, metrics, refusals or close reasons', () => {
     }
     const heard = JSON.stringify(bens.messages);
     for (const kind of ['Offer', 'Answer', 'IceCandidates']) expect(heard).toContain(`"${kind}"`);
-    expect(await graphql(print(operations.GetIceServers), { callId }, ada)).toContain(TURN.credential);
+    // Where they belong they are, so a search that finds none elsewhere says something.
+    for (const what of ['an offer', 'a candidate']) {
+      expect(canaries.foundIn(heard)).toContain(`the address of ${what} in peace`);
+    }
+    const servers = await graphql(print(operations.GetIceServers), { callId }, ada);
+    expect(canaries.foundIn(servers)).toEqual(['a TURN username', 'a TURN credential']);
     expect(await canaries.escaped()).toEqual([]);
   });
 
@@ -294,11 +299,19 @@ describe('No secret is in logs, metrics, refusals or close reasons', () => {
     expect(await canaries.escaped()).toEqual([]);
   });
 
-  it('when Redis is full, and when it is gone', async () => {
+  it('when Redis holds nonsense, when it is full, and when it is gone', async () => {
     const direct = new Redis(redis.url);
     undo.push(async () => direct.disconnect());
-    await direct.config('SET', 'maxmemory', '1');
     const answers: string[] = [];
+    // ioredis keeps what it sent beside the error, so the whole signal.
+    const keys = await direct.keys(`ringdown:{${callId}}:*`);
+    for (const key of keys) await direct.multi().del(key).set(key, 'of another type').exec();
+    for (const [index, signal] of signals('in a broken log').entries()) {
+      adas.subscribe(`broken-${index}`, SEND, signalOf(signal, 'a'));
+      answers.push(JSON.stringify(await adas.answer(`broken-${index}`)));
+    }
+    expect(answers.join()).toContain('SIGNALING_UNAVAILABLE');
+    await direct.config('SET', 'maxmemory', '1');
     for (const [index, signal] of signals('in a full Redis').entries()) {
       adas.subscribe(`full-${index}`, SEND, signalOf(signal, 'a'));
       answers.push(JSON.stringify(await adas.answer(`full-${index}`)));

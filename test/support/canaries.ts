@@ -24,13 +24,21 @@ export class Canaries {
   async escaped(): Promise<string[]> {
     const found: string[] = [];
     for (const [name, read] of this.#places) {
-      const text = (await read()).toLowerCase();
+      const text = await read();
       if (text === '') throw new Error(`Nothing is to be searched in ${name}`);
-      for (const [what, word] of this.#planted) {
-        const at = text.indexOf(word.toLowerCase());
-        if (at >= 0) found.push(`${what} in ${name}: …${text.slice(Math.max(0, at - 120), at + 60)}…`);
+      for (const what of this.foundIn(text)) {
+        const at = text.toLowerCase().indexOf((this.#planted.get(what) as string).toLowerCase());
+        found.push(`${what} in ${name}: …${text.slice(Math.max(0, at - 120), at + 60)}…`);
       }
     }
     return found;
+  }
+
+  /** What of the planted is in a text, in whatever case. */
+  foundIn(text: string): string[] {
+    const searched = text.toLowerCase();
+    return [...this.#planted]
+      .filter(([, word]) => searched.includes(word.toLowerCase()))
+      .map(([what]) => what);
   }
 }
