@@ -270,7 +270,7 @@ describe('identity settings', () => {
         'is too short; allowed: 32 bytes or more, another than JWT_SECRET',
       ],
       [
-        { JWT_PREVIOUS_SECRET: PREVIOUS, JWT_SECRET: undefined, JWT_JWKS_URL: 'https://id.example/jwks' },
+        { JWT_PREVIOUS_SECRET: PREVIOUS, JWT_SECRET: '', JWT_JWKS_URL: 'https://id.example/jwks' },
         'is set without JWT_SECRET; allowed: beside it alone',
       ],
     ] as const) {
