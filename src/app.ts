@@ -12,11 +12,14 @@ import { RedisCallLog } from './call-log/redis.ts';
 import { RedisChannels } from './call-log/redis-channels.ts';
 import { RedisConnection } from './call-log/redis-connection.ts';
 import { type Config, TIMINGS } from './config.ts';
+import { hasTurn, type IceConfig, isValid } from './config-ice.ts';
 import { createCore } from './core.ts';
 import { migrate } from './database/migrator.ts';
 import { type Database, openDatabase } from './database/open.ts';
 import { createMetricsServer } from './http/health.ts';
 import { createHttpServer } from './http/server.ts';
+import { type IceProbe, startIceProbe } from './ice-servers/ice-probe.ts';
+import { openStunSession } from './ice-servers/stun-socket.ts';
 import type { Logger } from './observability/logger.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import { createRateLimiter } from './rate-limits/flexible-rate-limiter.ts';
@@ -49,7 +52,8 @@ const LAST_CONNECTIONS = 1_000;
 export async function startApp(config: Config, logger: Logger): Promise<App> {
   const now = Date.now;
   const metrics = createMetrics({ perCall: config.metricsPerCall });
-  metrics.turnConfigured(config.iceServers.length > 0);
+  metrics.turnConfigured(isValid(config.ice));
+  tellOfIce(config.ice, logger);
   const warn = (what: string, error: unknown) => logger.warn({ err: error }, what);
 
   const onPoolError = (error: Error) => warn('An idle connection to Postgres was lost', error);
@@ -118,6 +122,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
   await once(metricsServer, 'listening');
   const url = `http://${nameOf(config.host)}:${await server.listen(config.port, config.host)}`;
   const metricsUrl = `http://${nameOf(config.host)}:${(metricsServer.address() as AddressInfo).port}`;
+  const probe = startProbe(config.ice, metrics, logger);
   logger.info({ url, metricsUrl, instanceId }, 'Ready');
 
   return {
@@ -126,6 +131,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     metrics,
     async stop() {
       await server.close();
+      await probe.stop();
       await core.stop(LAST_WORK);
       await log.close();
       await channels.close();
@@ -168,6 +174,34 @@ function openLog(
   );
   const channels = new RedisChannels(redis);
   return { log: new RedisCallLog(redis, channels), channels, redis };
+}
+
+/** What of the configured ICE servers is left out, and whether calls can do without what is left. */
+function tellOfIce(ice: IceConfig, logger: Logger): void {
+  for (const { setting, problem } of ice.problems) {
+    logger.error({ setting, problem }, 'An ICE server is not valid and is left out');
+  }
+  if (hasTurn(ice)) return;
+  logger.warn(
+    'There is no TURN server (TURN_URLS, ICE_SERVERS): calls fail where a network lets nothing else through',
+  );
+}
+
+function startProbe(ice: IceConfig, metrics: Metrics, logger: Logger): IceProbe {
+  const probe = startIceProbe({
+    ice,
+    open: openStunSession,
+    everyMs: TIMINGS.iceProbeMs,
+    answerMs: TIMINGS.iceProbeAnswerMs,
+    now: Date.now,
+    probed: metrics.iceServerProbed,
+    wentDown: (server, reason) => logger.warn({ server, reason }, 'An ICE server is down'),
+    cameBack: (server) => logger.info({ server }, 'An ICE server is back'),
+  });
+  if (probe.skipped.length > 0) {
+    logger.info({ servers: probe.skipped }, 'TURN over DTLS is given to participants, and not probed');
+  }
+  return probe;
 }
 
 async function readiness(

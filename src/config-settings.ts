@@ -5,15 +5,16 @@ import {
   duration,
   host,
   integer,
-  json,
   list,
   oneOf,
   origin,
+  siftedJson,
+  siftedList,
   text,
   url,
 } from './config-values.ts';
 import { isProxyName } from './http/client-address.ts';
-import { checkIceServers, checkIceServerUrl } from './ice-servers/ice-server-url.ts';
+import { checkIceServers, checkIceServerUrl, MAX_URLS } from './ice-servers/ice-server-url.ts';
 
 /**
  * Every setting of a deployment, once: what it is, what it may be, what it is by default and why. The
@@ -38,13 +39,6 @@ export interface Setting<T = unknown, D extends string | null = string | null> {
 function setting<T, const D extends string | null>(definition: Setting<T, D>): Setting<T, D> {
   return definition;
 }
-
-const iceServers = json.transform((value, context) => {
-  const checked = checkIceServers(value);
-  if ('servers' in checked) return checked.servers;
-  for (const message of checked.problems) context.addIssue({ code: 'custom', message });
-  return [];
-});
 
 const turnUrl = checkedBy((value) =>
   /^turns?:/i.test(value) ? checkIceServerUrl(value) : 'is not a turn: or turns: URL (RFC 7065)',
@@ -283,30 +277,48 @@ export const SETTINGS = {
   }),
   ICE_SERVERS: setting({
     group: 'ICE',
-    about: 'STUN and TURN servers with fixed credentials, given to participants as they are.',
+    about:
+      'STUN and TURN servers with fixed credentials, given to participants as they are. What is not valid in it is left out and logged as an error (see ICE_STRICT).',
     allowed: 'JSON, `RTCIceServer[]` (RFC 7064, RFC 7065)',
     default: null,
     why: 'no outside server is used that the operator did not choose',
     secret: true,
-    schema: iceServers,
+    schema: siftedJson([], checkIceServers),
   }),
   TURN_URLS: setting({
     group: 'ICE',
     about:
-      'TURN servers for which short-lived credentials will be made: checked at start, not used yet. Needs TURN_SECRETS.',
+      'TURN servers for which every participant gets credentials of their own that soon run out. Needs TURN_SECRETS. What is not valid is left out, as for ICE_SERVERS.',
     allowed: 'list of `turn:` and `turns:` URLs (RFC 7065)',
     default: null,
     why: 'as for ICE_SERVERS',
-    schema: list(turnUrl),
+    schema: siftedList(turnUrl, MAX_URLS),
   }),
   TURN_SECRETS: setting({
     group: 'ICE',
-    about: "Secrets shared with those TURN servers (coturn's `static-auth-secret`); the first one signs.",
+    about:
+      "Secrets shared with those TURN servers (coturn's `static-auth-secret`). The first one signs; the others are named while the TURN servers change theirs.",
     allowed: 'list, so that a new one can be brought in beside the old',
     default: null,
     why: 'a default would be known to everyone',
     secret: true,
-    schema: list(text(1, 1024)),
+    schema: siftedList(text(1, 1024), 8),
+  }),
+  TURN_CREDENTIAL_LIFETIME: setting({
+    group: 'ICE',
+    about: 'How long those credentials are good; clients fetch new ones at half of it.',
+    allowed: 'duration, 1m to 1h',
+    default: '1h',
+    why: 'who copies one out of a page relays at your cost for an hour at most; shorter means more fetching',
+    schema: duration('1m', '1h'),
+  }),
+  ICE_STRICT: setting({
+    group: 'ICE',
+    about: 'Refuses to start where anything in ICE_SERVERS, TURN_URLS or TURN_SECRETS is not valid.',
+    allowed: '`true` or `false`',
+    default: 'false',
+    why: 'most calls need no TURN server: one misspelt is no reason to have none; `video_turn_config_valid` tells',
+    schema: boolean,
   }),
   METRICS_PER_CALL: setting({
     group: 'Observability',

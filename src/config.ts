@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { type IceConfig, iceConfigOf } from './config-ice.ts';
 import { SETTINGS, type Setting, type SettingName, type SettingValues } from './config-settings.ts';
 
 /**
@@ -46,9 +47,7 @@ export interface Config {
     readonly maxConnectionsPerUser: number;
     readonly maxConnectionsPerAddress: number;
   };
-  readonly iceServers: NonNullable<SettingValues['ICE_SERVERS']>;
-  /** The first secret signs. */
-  readonly turn: { readonly urls: readonly string[]; readonly secrets: readonly string[] } | null;
+  readonly ice: IceConfig;
   readonly metricsPerCall: boolean;
   readonly logLevel: SettingValues['LOG_LEVEL'];
 }
@@ -77,6 +76,10 @@ export const TIMINGS = {
   rateLimitAnswerMs: 500,
   /** Difference of clocks that a token's `exp` and `nbf` are forgiven; servers on NTP differ by less. */
   tokenClockToleranceMs: 30_000,
+  /** Between two probes of each ICE server. */
+  iceProbeMs: 60_000,
+  /** What does not answer a probe within this is down: RFC 8489's retransmissions of the first 5 s are in it. */
+  iceProbeAnswerMs: 5_000,
   /** A verified token is checked anew after this, so that a withdrawn key does not live on in the cache. */
   tokenCacheMs: 60_000,
   /** How long a demo token is good: a day of trying things out. */
@@ -135,6 +138,8 @@ export function loadConfig(env: Environment = process.env): Config {
   );
   const demo = embedded && values.NODE_ENV !== undefined && !production && !jwtNamed;
   checkTogether(values, bad, { production, demo }, report);
+  const ice = iceConfigOf(values);
+  if (values.ICE_STRICT) for (const { setting, problem } of ice.problems) report(setting, problem);
   if (problems.length > 0) throw new ConfigError(problems);
 
   return deepFreeze<Config>({
@@ -168,11 +173,7 @@ export function loadConfig(env: Environment = process.env): Config {
       maxConnectionsPerUser: values.MAX_CONNECTIONS_PER_USER,
       maxConnectionsPerAddress: values.MAX_CONNECTIONS_PER_ADDRESS ?? defaultPerAddress(values),
     },
-    iceServers: values.ICE_SERVERS ?? [],
-    turn:
-      values.TURN_URLS !== null && values.TURN_SECRETS !== null
-        ? { urls: values.TURN_URLS, secrets: values.TURN_SECRETS }
-        : null,
+    ice,
     metricsPerCall: values.METRICS_PER_CALL,
     logLevel: values.LOG_LEVEL,
   });
@@ -225,13 +226,6 @@ function checkTogether(
     if (warning !== null && warning >= values.MAX_CALL_DURATION) {
       report('CALL_DURATION_WARNING', 'is not less than MAX_CALL_DURATION; allowed: a shorter duration');
     }
-  }
-  if (fine('TURN_URLS', 'TURN_SECRETS') && (values.TURN_URLS === null) !== (values.TURN_SECRETS === null)) {
-    const [missing, given] =
-      values.TURN_URLS === null
-        ? (['TURN_URLS', 'TURN_SECRETS'] as const)
-        : (['TURN_SECRETS', 'TURN_URLS'] as const);
-    report(missing, `is not set while ${given} is; allowed: both or neither`);
   }
   // A key that is wrong by itself is a key that was meant: issuer and audience are required with it too.
   const { JWT_SECRET: secret = 'wrong', JWT_JWKS_URL: jwksUrl = 'wrong' } = values;

@@ -138,7 +138,19 @@ export function createMetrics(options: MetricsOptions) {
   });
   const turn = new Gauge({
     name: 'video_turn_config_valid',
-    help: '1 where STUN or TURN servers are configured and were found valid at start, 0 where there are none. The deployment: every instance shows the same, so take the least, not the sum.',
+    help: '1 where STUN or TURN servers are configured and all of what was configured is valid, 0 where there are none or something was left out at start. The deployment: every instance shows the same, so take the least, not the sum.',
+    registers,
+  });
+  const iceServerUp = new Gauge({
+    name: 'ringdown_ice_server_up',
+    help: '1 where the STUN or TURN server did its part when it was last probed (a TURN server: an allocation with a credential), else 0. This instance, from where it stands.',
+    labelNames: ['server'],
+    registers,
+  });
+  const iceServerRoundTrip = new Gauge({
+    name: 'ringdown_ice_server_round_trip_seconds',
+    help: 'From the first request of that probe to its answer; no value while the server is down. This instance.',
+    labelNames: ['server'],
     registers,
   });
 
@@ -246,8 +258,14 @@ export function createMetrics(options: MetricsOptions) {
     observeCalls(read: () => Iterable<CallOnThisInstance>): void {
       callsHere = read;
     },
-    /** True where STUN or TURN servers are configured; what is invalid never gets past the start. */
+    /** True where STUN or TURN servers are configured and nothing of them had to be left out. */
     turnConfigured: (valid: boolean): void => turn.set(valid ? 1 : 0),
+    /** `server`: one of the configured; `roundTripSeconds` null: it is down. */
+    iceServerProbed(server: string, roundTripSeconds: number | null): void {
+      iceServerUp.set({ server }, roundTripSeconds === null ? 0 : 1);
+      if (roundTripSeconds === null) iceServerRoundTrip.remove({ server });
+      else iceServerRoundTrip.set({ server }, roundTripSeconds);
+    },
   };
 }
 

@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ConfigError, loadConfig } from '../../src/config.ts';
+import { hasTurn, isValid } from '../../src/config-ice.ts';
 import { SETTINGS } from '../../src/config-settings.ts';
 import { duration } from '../../src/config-values.ts';
+import { checkIceServerUrl } from '../../src/ice-servers/ice-server-url.ts';
 
 const SECRET = 'a-secret-of-thirty-two-bytes-or-more';
 const JWT = { JWT_SECRET: SECRET, JWT_ISSUER: 'https://id.example', JWT_AUDIENCE: 'ringdown' };
@@ -56,8 +58,7 @@ describe('loadConfig', () => {
         maxConnectionsPerUser: 50,
         maxConnectionsPerAddress: 10_000,
       },
-      iceServers: [],
-      turn: null,
+      ice: { servers: [], turn: null, problems: [] },
       metricsPerCall: false,
       logLevel: 'info',
     });
@@ -79,6 +80,7 @@ describe('loadConfig', () => {
       ICE_SERVERS: '[{"urls":"stun:stun.example.com"}]',
       TURN_URLS: 'turn:turn.example.com:3478?transport=udp,turns:turn.example.com',
       TURN_SECRETS: 'new,old',
+      TURN_CREDENTIAL_LIFETIME: '10m',
       METRICS_PER_CALL: 'true',
       LOG_LEVEL: 'debug',
     });
@@ -93,10 +95,14 @@ describe('loadConfig', () => {
       jwt: { secret: SECRET, jwksUrl: null, issuer: 'https://id.example', audience: 'ringdown' },
       allowedOrigins: ['https://app.example.com', 'capacitor://localhost', 'http://localhost:5173'],
       limits: { maxParticipants: 4, disconnectGraceMs: 500, callDurationWarningMs: 300_000 },
-      iceServers: [{ urls: ['stun:stun.example.com'], username: null, credential: null }],
-      turn: {
-        urls: ['turn:turn.example.com:3478?transport=udp', 'turns:turn.example.com'],
-        secrets: ['new', 'old'],
+      ice: {
+        servers: [{ urls: ['stun:stun.example.com'], username: null, credential: null }],
+        turn: {
+          urls: ['turn:turn.example.com:3478?transport=udp', 'turns:turn.example.com'],
+          secrets: ['new', 'old'],
+          lifetimeMs: 600_000,
+        },
+        problems: [],
       },
       metricsPerCall: true,
       logLevel: 'debug',
@@ -107,7 +113,7 @@ describe('loadConfig', () => {
     const config = loadConfig({ ICE_SERVERS: '[{"urls":["stun:a.example"]}]' });
     expect(() => Object.assign(config, { port: 1 })).toThrow(TypeError);
     expect(() => Object.assign(config.limits, { maxParticipants: 99 })).toThrow(TypeError);
-    expect(() => (config.iceServers[0]!.urls as string[]).push('x')).toThrow(TypeError);
+    expect(() => (config.ice.servers[0]!.urls as string[]).push('x')).toThrow(TypeError);
   });
 
   it('tells of every wrong setting at once, with what is allowed', () => {
@@ -148,8 +154,9 @@ describe('loadConfig', () => {
     ['TRUSTED_PROXIES', '0.0.0.0/0'],
     ['TRUSTED_PROXIES', '10.0.0.0/33'],
     ['TRUSTED_PROXIES', 'proxy.example.com'],
-    ['ICE_SERVERS', 'stun:stun.example.com'],
-    ['ICE_SERVERS', '[{"urls":"http://stun.example.com"}]'],
+    ['TURN_CREDENTIAL_LIFETIME', '59s'],
+    ['TURN_CREDENTIAL_LIFETIME', '61m'],
+    ['ICE_STRICT', 'yes'],
   ])('refuses %s=%s, and complains of nothing else', (name, value) => {
     const jwt = name === 'DATABASE_URL' || name === 'NODE_ENV' ? JWT : {};
     const problems = problemsOf({ ...jwt, [name]: value });
@@ -160,6 +167,7 @@ describe('loadConfig', () => {
   it("never prints a secret's value", () => {
     const hidden = 'hide-me';
     const problems = problemsOf({
+      ICE_STRICT: 'true',
       JWT_SECRET: hidden,
       DATABASE_URL: `${hidden}://u:${hidden}@h/d`,
       REDIS_URL: hidden,
@@ -200,13 +208,80 @@ describe('loadConfig', () => {
     ]);
     expect(problemsOf({ PORT: '0', METRICS_PORT: '0' })).toEqual([]);
   });
+});
 
-  it('takes TURN URLs and secrets together alone, and no STUN URL among them', () => {
-    expect(problemsOf({ TURN_URLS: 'turn:a.example' })).toEqual([expect.stringMatching(/^TURN_SECRETS /)]);
-    expect(problemsOf({ TURN_SECRETS: 's' })).toEqual([expect.stringMatching(/^TURN_URLS /)]);
-    expect(problemsOf({ TURN_URLS: 'turn:a.example,stun:a.example', TURN_SECRETS: 's' })).toEqual([
-      expect.stringMatching(/^TURN_URLS item 2 is not a turn: or turns: URL/),
+describe('ICE settings that are not valid', () => {
+  const ICE: readonly (readonly [env: Record<string, string>, problem: RegExp])[] = [
+    [{ ICE_SERVERS: 'stun:stun.example.com' }, /^ICE_SERVERS is not JSON; allowed: /],
+    [{ ICE_SERVERS: '{}' }, /^ICE_SERVERS is not an array/],
+    [
+      { ICE_SERVERS: '[{"urls":"stun:a.example"},{"urls":"http://b.example"}]' },
+      /^ICE_SERVERS \[1\]\.urls: does not begin with/,
+    ],
+    [{ TURN_URLS: 'turn:a.example' }, /^TURN_SECRETS is not set while TURN_URLS is/],
+    [{ TURN_SECRETS: 's' }, /^TURN_URLS is not set while TURN_SECRETS is/],
+    [
+      { TURN_URLS: 'turn:a.example,stun:a.example', TURN_SECRETS: 's' },
+      /^TURN_URLS item 2 is not a turn: or/,
+    ],
+    [{ TURN_URLS: 'turn:a.example,,turn:b.example', TURN_SECRETS: 's' }, /^TURN_URLS item 2 is empty/],
+    [{ TURN_URLS: 'turn:a.example,turn:a.example', TURN_SECRETS: 's' }, /^TURN_URLS item 2 is named twice/],
+    [
+      { TURN_URLS: 'turn:a.example', TURN_SECRETS: 's,\u0001' },
+      /^TURN_SECRETS item 2 has a control character/,
+    ],
+  ];
+
+  it.each(ICE)('are problems and no reason not to start, unless ICE_STRICT says so: %o', (env, problem) => {
+    const { problems } = loadConfig(env).ice;
+    expect(problems.map(({ setting, problem: what }) => `${setting} ${what}`)).toEqual([
+      expect.stringMatching(problem),
     ]);
+    expect(problemsOf({ ...env, ICE_STRICT: 'true' })).toEqual([expect.stringMatching(problem)]);
+  });
+
+  it('leave what is valid beside them in use', () => {
+    const { servers, turn } = loadConfig({
+      ICE_SERVERS:
+        '[{"urls":["stun:a.example","a.example"]},{"urls":"turn:b.example"},{"urls":"stun:c.example"}]',
+      TURN_URLS: 'turn:a.example:0, turn:a.example',
+      TURN_SECRETS: ',s',
+    }).ice;
+    expect(servers.map(({ urls }) => urls)).toEqual([['stun:a.example'], ['stun:c.example']]);
+    expect(turn).toMatchObject({ urls: ['turn:a.example'], secrets: ['s'] });
+    expect(loadConfig({ TURN_URLS: 'turn:a.example' }).ice.turn).toBeNull();
+  });
+
+  it('have an answer for whatever is configured', () => {
+    const text = fc.oneof(fc.string(), fc.json(), fc.constantFrom('turn:a.example', ',', '[]'));
+    fc.assert(
+      fc.property(text, text, text, (ICE_SERVERS, TURN_URLS, TURN_SECRETS) => {
+        const { servers, turn } = loadConfig({ ICE_SERVERS, TURN_URLS, TURN_SECRETS }).ice;
+        for (const url of [...servers.flatMap((server) => server.urls), ...(turn?.urls ?? [])]) {
+          expect(checkIceServerUrl(url)).toBeNull();
+        }
+      }),
+    );
+  });
+
+  it.each([
+    [{}, { turn: false, valid: false }],
+    [{ ICE_SERVERS: '[{"urls":"stun:a.example"}]' }, { turn: false, valid: true }],
+    [
+      { TURN_URLS: 'turn:a.example', TURN_SECRETS: 's' },
+      { turn: true, valid: true },
+    ],
+    [
+      { TURN_URLS: 'turn:a.example,a', TURN_SECRETS: 's' },
+      { turn: true, valid: false },
+    ],
+    [
+      { ICE_SERVERS: '[{"urls":["stun:a.example","turns:a.example"],"username":"u","credential":"p"}]' },
+      { turn: true, valid: true },
+    ],
+  ])('say whether there is a TURN server, and whether all is well: %o', (env, wanted) => {
+    const { ice } = loadConfig(env as Record<string, string>);
+    expect({ turn: hasTurn(ice), valid: isValid(ice) }).toEqual(wanted);
   });
 });
 
@@ -280,8 +355,8 @@ describe('a secret from a file', () => {
     expect(config.embedded).toBe(false);
     expect(config.database.url).toBe('postgres://db/app');
     expect(config.redisUrl).toBe('redis://redis');
-    expect(config.turn?.secrets).toEqual(['one', 'two']);
-    expect(config.iceServers).toHaveLength(1);
+    expect(config.ice.turn?.secrets).toEqual(['one', 'two']);
+    expect(config.ice.servers).toHaveLength(1);
   });
 
   it('is refused beside the variable, where it is missing, empty or no text', () => {
