@@ -8,6 +8,7 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   chromium: 'chromium',
   'firefox-esr': 'firefox-esr',
   turnserver: 'coturn',
+  openssl: 'openssl',
 };
 
 /** The packages whose programs are not there. */
