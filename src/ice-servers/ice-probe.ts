@@ -54,15 +54,15 @@ export function startIceProbe(deps: IceProbeDeps): IceProbe {
 
   async function probe({ server, address, credentials }: Target): Promise<void> {
     const { signal } = round;
+    const checks = credentials.map((credential) =>
+      checkIceServer({ address, credential: credential() }, open, signal),
+    );
     let reason: string | null = null;
     let roundTrip = 0;
-    try {
-      const checks = credentials.map((credential) =>
-        checkIceServer({ address, credential: credential() }, open, signal),
-      );
-      roundTrip = Math.max(...(await Promise.all(checks)));
-    } catch (error) {
-      reason = reasonOf(error);
+    // All of them, or one would be left to run beyond its round.
+    for (const check of await Promise.allSettled(checks)) {
+      if (check.status === 'rejected') reason ??= reasonOf(check.reason);
+      else roundTrip = Math.max(roundTrip, check.value);
     }
     if (stopped) return;
     probed(server, reason === null ? roundTrip / 1000 : null);
