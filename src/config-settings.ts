@@ -297,7 +297,7 @@ export const SETTINGS = {
   TURN_SECRETS: setting({
     group: 'ICE',
     about:
-      "Secrets shared with those TURN servers (coturn's `static-auth-secret`). The first one signs; the others are named while the TURN servers change theirs.",
+      "Secrets shared with those TURN servers (coturn's `static-auth-secret`). The first one signs; coturn takes all of its own, so that one list does for both while a secret is changed.",
     allowed: 'list, so that a new one can be brought in beside the old',
     default: null,
     why: 'a default would be known to everyone',
