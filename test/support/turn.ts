@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -95,10 +96,27 @@ function launch(
     '--log-file=stdout',
     `--pidfile=${join(folder, 'turn.pid')}`,
     `--userdb=${join(folder, 'turn.db')}`,
-  ], async () => (await listens(port)) && (tlsPort === null || (await listens(tlsPort))));
+  ], async () => (await answers(port)) && (await listens(port)) && (tlsPort === null || (await listens(tlsPort))));
 }
 
-/** It listens on TCP as well. */
+/** A STUN binding (RFC 8489) over UDP, which it begins to listen on after TCP. */
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createSocket('udp4');
+    const done = (answered: boolean) => {
+      clearTimeout(timer);
+      socket.close();
+      resolve(answered);
+    };
+    const timer = setTimeout(() => done(false), 200);
+    socket.once('message', () => done(true)).once('error', () => done(false));
+    socket.connect(port, '127.0.0.1', () => {
+      socket.send(Buffer.from('000100002112a442524e47444c5f746573747475', 'hex'));
+    });
+  });
+}
+
+/** Over TCP. */
 function listens(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1', () => {
