@@ -34,7 +34,8 @@ const TURN = {
   tcp: `turn:localhost:${turn.port}?transport=tcp`,
   tls: `turns:localhost:${tls.port}?transport=tcp`,
 };
-const STUN = { udp: `stun:localhost:${turn.port}`, tls: `stuns:127.0.0.1:${tls.port}` };
+// Over UDP by address: a name may have one of IPv6 first, where coturn does not listen here.
+const STUN = { udp: `stun:127.0.0.1:${turn.port}`, tls: `stuns:127.0.0.1:${tls.port}` };
 
 interface Line {
   readonly level: string;
