@@ -80,6 +80,8 @@ export class CallFeed {
   #gapTimer: NodeJS.Timeout | undefined;
   #trimming: NodeJS.Immediate | undefined;
   #seats = new Map<string, SeatHolder>();
+  /** As the log had them when it was lost. */
+  #seatsAtLoss: ReadonlyMap<string, SeatHolder> = new Map();
   #version = 0;
   /** From which the log goes on, where it does not continue what the feed has; until the streams are told. */
   #newHead: Head | 'unknown' | null = null;
@@ -326,6 +328,7 @@ export class CallFeed {
   degrade(): void {
     if (this.#mode !== 'live') return;
     this.#mode = 'local';
+    this.#seatsAtLoss = new Map(this.#seats);
     for (const item of this.#items) {
       this.#noteSeq(item);
       if (item.kind !== 'entry' || item.entry.kind !== 'signal') continue;
@@ -388,6 +391,11 @@ export class CallFeed {
   /** Whether it has taken signals that the log does not have yet. */
   get owes(): boolean {
     return this.#owed.length > 0;
+  }
+
+  /** Whether the seat was taken while the log is out of reach: what the feed reads of it first is older then. */
+  isNewToLog(userId: string, joinSeq: number): boolean {
+    return this.#mode === 'local' && this.#seatsAtLoss.get(userId)?.joinSeq !== joinSeq;
   }
 
   /** A change of state as the database tells it, while the log does not. */
