@@ -460,7 +460,10 @@ export class CallFeed {
   }
 
   #isNext(draft: SignalDraft): boolean {
-    return draft.clientSeq === (this.#lastSeq.get(sessionOf(draft)) ?? 0) + 1;
+    const last = this.#lastSeq.get(sessionOf(draft));
+    // Where the feed has nothing of the log, its streams have been told of a hole, and nothing older will come.
+    if (last === undefined && this.#logPosition.token === '') return true;
+    return draft.clientSeq === (last ?? 0) + 1;
   }
 
   #noteSeq(item: FeedItem): void {

@@ -120,6 +120,15 @@ describe('a signal between two seats of this instance, while the log is out of r
     expect(feed.appendLocally(draft(2), Date.now())?.outcome).toBe('duplicate');
   });
 
+  it('is taken under any number where the feed has nothing of the log', () => {
+    feed = new CallFeed(CALL, log, () => {});
+    feed.startLocally(1, new Map(Object.entries(SEATS)));
+    benAt(feed.end);
+    expect(feed.appendLocally(draft(7), Date.now())?.outcome).toBe('appended');
+    expect(feed.appendLocally(draft(9), Date.now())).toBeNull();
+    expect(feed.appendLocally(draft(8), Date.now())?.outcome).toBe('appended');
+  });
+
   it('need not wait for one that was refused for good', () => {
     feed.degrade();
     benAt(feed.end);
