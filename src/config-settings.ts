@@ -57,7 +57,8 @@ const proxyName = checkedBy((value) =>
 export const SETTINGS = {
   NODE_ENV: setting({
     group: 'Server',
-    about: 'Kind of deployment. `production` never hands out demo tokens.',
+    about:
+      'Kind of deployment. `production` never hands out demo tokens, and does not start on secrets that are examples or easily guessed.',
     allowed: '`production`, `development` or `test`',
     default: 'development',
     why: 'what Node programs take its absence for; a misspelt one is refused, since it would open the demo',
