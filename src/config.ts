@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { passwordWeakness, weaknessOf } from './config-secrets.ts';
+import { checkProduction, checkProductionDatabase, type Report } from './config-production.ts';
 import { SETTINGS, type Setting, type SettingName, type SettingValues } from './config-settings.ts';
 
 /**
@@ -113,10 +113,7 @@ export function loadConfig(env: Environment = process.env): Config {
   );
   const demo = embedded && values.NODE_ENV !== undefined && !production && !jwtNamed;
   checkTogether(values, bad, { production, demo }, report);
-  if (production) {
-    checkDatabase(values, bad, embedded, report);
-    checkSecrets(values, report);
-  }
+  if (production) checkProduction(values, report);
   if (problems.length > 0) throw new ConfigError(problems);
 
   return deepFreeze<Config>({
@@ -170,19 +167,16 @@ const MIGRATION_SETTINGS = [
 
 /** What a migration needs of the environment: it is no server, and may know no other secret. */
 export function loadDatabaseConfig(env: Environment = process.env): Config['database'] {
-  const { values, problems, bad, report } = parse(env, MIGRATION_SETTINGS);
-  const embedded = !isNamed(env, 'DATABASE_URL');
-  if (values.NODE_ENV === 'production') checkDatabase(values, bad, embedded, report);
+  const { values, problems, report } = parse(env, MIGRATION_SETTINGS);
+  if (values.NODE_ENV === 'production') checkProductionDatabase(values, report);
   if (problems.length > 0) throw new ConfigError(problems);
   return Object.freeze({
     url: values.DATABASE_URL,
-    dataDir: embedded ? values.DATA_DIR : null,
+    dataDir: values.DATABASE_URL === null ? values.DATA_DIR : null,
     poolSize: values.DATABASE_POOL_SIZE,
     timeoutMs: values.DATABASE_TIMEOUT,
   });
 }
-
-type Report = (name: SettingName, what: string) => void;
 
 /** Each of these settings by itself. `report` adds to `problems` and to `bad`. */
 function parse(env: Environment, names: readonly SettingName[]) {
@@ -288,45 +282,6 @@ function checkTogether(
       report(name, 'is not set; allowed: text, required with JWT_SECRET and with JWT_JWKS_URL');
     }
   }
-}
-
-/** What makes a good secret, and where its length comes from. */
-const MAKE_ONE = 'allowed: a random one, as `openssl rand -base64 48` makes it';
-
-/** Production keeps its data, and its database is not open to all. */
-function checkDatabase(
-  values: SettingValues,
-  bad: ReadonlySet<SettingName>,
-  embedded: boolean,
-  report: Report,
-): void {
-  if (embedded && values.DATA_DIR === null && !bad.has('DATA_DIR')) {
-    report(
-      'DATABASE_URL',
-      'is not set and neither is DATA_DIR, so that all is forgotten with the process; allowed in production: a ' +
-        '`postgres://` URL, or DATA_DIR for one instance on the embedded database',
-    );
-  }
-  checkPassword('DATABASE_URL', values.DATABASE_URL, report);
-}
-
-/** Production starts on no secret that others know. One that is wrong by itself has been told of. */
-function checkSecrets(values: SettingValues, report: Report): void {
-  const jwt = values.JWT_SECRET && weaknessOf(values.JWT_SECRET);
-  if (jwt) report('JWT_SECRET', `${jwt}; ${MAKE_ONE}`);
-  checkPassword('REDIS_URL', values.REDIS_URL, report);
-  for (const [index, secret] of (values.TURN_SECRETS ?? []).entries()) {
-    // HMAC-SHA1 wants a key as long as its hash (RFC 2104, section 3), and every participant gets one to try
-    // guesses on.
-    const weak = Buffer.byteLength(secret) < 20 ? 'is shorter than 20 bytes' : weaknessOf(secret);
-    if (weak) report('TURN_SECRETS', `item ${index + 1} ${weak}; ${MAKE_ONE}`);
-  }
-}
-
-function checkPassword(name: SettingName, url: string | null | undefined, report: Report): void {
-  const weak = url && passwordWeakness(url);
-  if (weak)
-    report(name, `${weak}; allowed in production: a random one, as \`openssl rand -hex 24\` makes it`);
 }
 
 function jwtOf(values: SettingValues): JwtConfig | null {
