@@ -124,7 +124,9 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     maxConnectionsPerUser: config.limits.maxConnectionsPerUser,
     maxConnectionsPerAddress: config.limits.maxConnectionsPerAddress,
     trustedProxies: config.trustedProxies,
-    production: config.production,
+    introspection: config.introspection,
+    graphiql: config.graphiql,
+    trustedDocuments: config.trustedDocuments,
     demo: demo && { ...demo, conversationId: DEMO_CONVERSATION, folder: DEMO_FOLDER, host: config.host },
   });
   const metricsServer = createMetricsServer(metrics.registry);

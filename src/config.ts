@@ -31,6 +31,10 @@ export interface Config {
   readonly jwt: JwtConfig | null;
   readonly allowedOrigins: readonly string[];
   readonly trustedProxies: readonly string[];
+  readonly introspection: boolean;
+  readonly graphiql: boolean;
+  /** By id; null: any document is run. */
+  readonly trustedDocuments: ReadonlyMap<string, string> | null;
   /** How long the events of an ended call are kept. */
   readonly eventsKeptMs: number;
   readonly limits: {
@@ -133,6 +137,9 @@ export function loadConfig(env: Environment = process.env): Config {
     jwt: jwtOf(values),
     allowedOrigins: values.ALLOWED_ORIGINS ?? [],
     trustedProxies: values.TRUSTED_PROXIES ?? [],
+    introspection: values.INTROSPECTION ?? !production,
+    graphiql: values.GRAPHIQL ?? (!production && values.TRUSTED_DOCUMENTS === null),
+    trustedDocuments: values.TRUSTED_DOCUMENTS,
     eventsKeptMs: values.EVENT_RETENTION,
     limits: {
       maxParticipants: values.MAX_PARTICIPANTS,
@@ -261,6 +268,12 @@ function checkTogether(
         ? (['TURN_URLS', 'TURN_SECRETS'] as const)
         : (['TURN_SECRETS', 'TURN_URLS'] as const);
     report(missing, `is not set while ${given} is; allowed: both or neither`);
+  }
+  if (values.GRAPHIQL === true && values.TRUSTED_DOCUMENTS !== null) {
+    report(
+      'GRAPHIQL',
+      'is true while TRUSTED_DOCUMENTS is set, which refuses what is written in it; allowed: one of them',
+    );
   }
   // A key that is wrong by itself is a key that was meant: issuer and audience are required with it too.
   const { JWT_SECRET: secret = 'wrong', JWT_JWKS_URL: jwksUrl = 'wrong' } = values;

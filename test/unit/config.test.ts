@@ -43,6 +43,9 @@ describe('loadConfig', () => {
       jwt: null,
       allowedOrigins: [],
       trustedProxies: [],
+      introspection: true,
+      graphiql: true,
+      trustedDocuments: null,
       eventsKeptMs: 90 * 86_400_000,
       limits: {
         maxParticipants: 10,
