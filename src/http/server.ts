@@ -116,6 +116,8 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
     }
     const refusal = isAllowed ? whyNotPosted(request) : FOREIGN_ORIGIN;
     if (refusal !== null) return refuse(response, refusal);
+    // Yoga knows it in one spelling only.
+    request.headers['content-type'] = 'application/json';
     await yoga(request, response);
   }
 

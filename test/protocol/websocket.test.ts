@@ -417,7 +417,7 @@ describe('Operations of a socket', () => {
       { code: 'BAD_USER_INPUT' },
       { code: 'FORBIDDEN' },
       { code: 'INTERNAL_SERVER_ERROR', errorId: expect.any(String) },
-      { code: 'GRAPHQL_PARSE_FAILED' },
+      { code: 'BAD_USER_INPUT', limit: 'tokens' },
     ]);
     expect(observed.internalErrors).toBe(1);
     expect(JSON.stringify(socket.messages)).not.toMatch(/192\.0\.2|secret/);
