@@ -2,6 +2,9 @@ import { getIntrospectionQuery } from 'graphql';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { App } from '../../src/app.ts';
 import { startTestApp, tokenFor } from '../support/app.ts';
+import { createDatabase } from '../support/database.ts';
+import { type FakeServer, startFakeServer } from '../support/fake-services.ts';
+import type { TestDatabase } from '../support/postgres.ts';
 
 /**
  * The probes of graphql-cop (github.com/dolevf/graphql-cop), written anew: what each sends, and what it takes
@@ -10,16 +13,19 @@ import { startTestApp, tokenFor } from '../support/app.ts';
  */
 
 let app: App;
-let development: App;
+let development: FakeServer;
+let database: TestDatabase;
 let token: string;
 beforeAll(async () => {
-  app = await startTestApp({ NODE_ENV: 'production' });
-  development = await startTestApp();
+  database = await createDatabase();
+  app = await startTestApp({ NODE_ENV: 'production', DATABASE_URL: database.url });
+  development = await startFakeServer();
   token = await tokenFor('ada');
 });
 afterAll(async () => {
   await app.stop();
-  await development.stop();
+  await development.close();
+  await database.drop();
 });
 
 interface Target {

@@ -82,6 +82,9 @@ async function expectNothingRun(asked: Promise<{ status: number; answer: Answer 
   return answer.errors![0]!;
 }
 
+/** 5 MB, packed. */
+const BOMB = gzipSync(JSON.stringify({ query: MUTATION, variables: { padding: 'x'.repeat(5_000_000) } }));
+
 describe('A body', () => {
   it.each([
     'application/json',
@@ -130,12 +133,9 @@ describe('A body', () => {
   it.each(['gzip', 'br', 'deflate', 'gzip, identity'])(
     'that is packed (%s) is not unpacked',
     async (encoding) => {
-      const bomb = gzipSync(
-        JSON.stringify({ query: MUTATION, variables: { padding: 'x'.repeat(5_000_000) } }),
-      );
-      expect(bomb.length).toBeLessThan(64 * 1024);
+      expect(BOMB.length).toBeLessThan(64 * 1024);
       const headers = { 'content-type': 'application/json', 'content-encoding': encoding };
-      const { message } = await expectNothingRun(post(bomb, headers), 415);
+      const { message } = await expectNothingRun(post(BOMB, headers), 415);
       expect(message).toContain('content encoding');
     },
   );
@@ -181,9 +181,6 @@ describe('Anything but POST', () => {
     const off = await get(closed.url);
     expect(off.status).toBe(405);
     expect(((await off.json()) as Answer).errors?.[0]?.message).toContain('POST');
-    const on = await get(server.url);
-    expect(on.status).toBe(200);
-    await on.body?.cancel();
   });
 });
 

@@ -67,6 +67,24 @@ describe('loadConfig', () => {
     });
   });
 
+  it('tells of the schema outside production, or where it is asked to', () => {
+    const production = { ...JWT, NODE_ENV: 'production' };
+    const doors = (env: Record<string, string>) => {
+      const { introspection, graphiql } = loadConfig(env);
+      return { introspection, graphiql };
+    };
+    for (const NODE_ENV of ['development', 'test']) {
+      expect(doors({ ...JWT, NODE_ENV })).toEqual({ introspection: true, graphiql: true });
+    }
+    expect(doors(production)).toEqual({ introspection: false, graphiql: false });
+    expect(doors({ ...production, GRAPHIQL: 'true' })).toEqual({ introspection: false, graphiql: true });
+    expect(doors({ ...production, INTROSPECTION: 'true' })).toEqual({ introspection: true, graphiql: false });
+    expect(doors({ INTROSPECTION: 'false', GRAPHIQL: 'false' })).toEqual({
+      introspection: false,
+      graphiql: false,
+    });
+  });
+
   it('reads a whole deployment', () => {
     const config = loadConfig({
       ...JWT,
