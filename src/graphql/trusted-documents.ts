@@ -12,55 +12,53 @@ export function readTrustedDocuments(
   const documents = new Map<string, string>();
   const problems: string[] = [];
   for (const name of names) {
-    const list = name === 'sdk' ? ofSdk : readList(name);
-    const problem =
-      typeof list === 'string' ? list : (problemOf(list) ?? addTo(documents, Object.entries(list as Lists)));
-    if (problem !== null) problems.push(`names ${name}, ${problem}`);
+    try {
+      const list = name === 'sdk' ? ofSdk : readList(name);
+      for (const [id, document] of Object.entries(list)) addTo(documents, id, document);
+    } catch (error) {
+      if (!(error instanceof BadList)) throw error;
+      problems.push(`names ${name}, ${error.message}`);
+    }
   }
   return problems.length === 0 ? { documents } : { problems };
 }
 
-type Lists = Record<string, string>;
+/** Its message goes on from the name of the list. */
+class BadList extends Error {}
 
-function readList(path: string): unknown {
+function readList(path: string): object {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    return `which can't be read (${error instanceof Error && 'code' in error ? error.code : 'unknown error'})`;
+    const code = error instanceof Error && 'code' in error ? error.code : 'unknown error';
+    throw new BadList(`which can't be read (${code})`);
   }
+  let list: unknown;
   try {
-    // A text would be taken for a problem.
-    return Object(JSON.parse(text));
+    list = JSON.parse(text);
   } catch {
-    return 'which is not JSON';
+    throw new BadList('which is not JSON');
   }
+  const isObject = typeof list === 'object' && list !== null && !Array.isArray(list);
+  if (isObject && Object.keys(list as object).length > 0) return list as object;
+  throw new BadList('which is not a JSON object from id to document, with one of them at least');
 }
 
-function problemOf(list: unknown): string | null {
-  if (Array.isArray(list) || list instanceof String || Object.keys(list as object).length === 0) {
-    return 'which is not a JSON object from id to document, with one of them at least';
+function addTo(documents: Map<string, string>, id: string, document: unknown): void {
+  const shown = JSON.stringify(id.slice(0, 80));
+  if (!isDocument(document)) throw new BadList(`in which the document of the id ${shown} is not GraphQL`);
+  if ((documents.get(id) ?? document) !== document) {
+    throw new BadList(`in which the id ${shown} is another document than in a list before it`);
   }
-  for (const [id, document] of Object.entries(list as object)) {
-    try {
-      if (typeof document !== 'string') throw new TypeError();
-      parse(document, { noLocation: true });
-    } catch {
-      return `in which the document of the id ${JSON.stringify(id.slice(0, 80))} is not GraphQL`;
-    }
-  }
-  return null;
+  documents.set(id, document);
 }
 
-function addTo(
-  documents: Map<string, string>,
-  entries: readonly (readonly [string, string])[],
-): string | null {
-  for (const [id, document] of entries) {
-    if ((documents.get(id) ?? document) !== document) {
-      return `in which the id ${JSON.stringify(id.slice(0, 80))} is another document than in a list before it`;
-    }
-    documents.set(id, document);
+function isDocument(value: unknown): value is string {
+  try {
+    parse(value as string, { noLocation: true });
+    return typeof value === 'string';
+  } catch {
+    return false;
   }
-  return null;
 }

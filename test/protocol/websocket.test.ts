@@ -128,6 +128,13 @@ describe('How a socket is closed', () => {
     expect(await socket.closed).toEqual(closeOf(CLOSE.DOUBLE_INIT));
   });
 
+  it('never for a packed message: no compression is agreed upon, so none can be a bomb', async () => {
+    const { url } = await start();
+    const socket = await RawSocket.open(url, 'ada', { perMessageDeflate: true });
+    expect(socket.ws.extensions).toBe('');
+    await socket.close();
+  });
+
   it('1009 on a message of more than 64 KiB', async () => {
     const { url } = await start();
     const socket = await RawSocket.open(url, 'ada');
