@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { getIntrospectionQuery, Lexer, parse, Source, TokenKind } from 'graphql';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DOCUMENT_LIMITS } from '../../src/graphql/limits.ts';
@@ -77,6 +78,15 @@ describe('What the limits are', () => {
     for (const limit of LIMITS) {
       expect(measured[limit], limit).toBeLessThanOrEqual(DOCUMENT_LIMITS[limit] * 0.85);
     }
+  });
+
+  it('stands in PROTOCOL.md', () => {
+    const { tokens, depth, fields, aliases, directives, cost } = DOCUMENT_LIMITS;
+    const shown = (amount: number) => amount.toLocaleString('en');
+    const protocol = readFileSync('PROTOCOL.md', 'utf8');
+    const document = `${shown(tokens)} tokens; ${depth} levels; ${fields} fields; ${aliases} aliases; ${directives} directives`;
+    expect(protocol).toContain(document);
+    expect(protocol).toContain(`${shown(cost)} fields;`);
   });
 
   it('leaves room for the largest page of calls with everything of each, its size in a variable or not', () => {
