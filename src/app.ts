@@ -48,6 +48,8 @@ const FIRST_CONTACT = 1_000;
  */
 const LAST_WORK = 2_000;
 const LAST_CONNECTIONS = 1_000;
+/** How long a scrape waits for the database's word, milliseconds: as long as a change may take to be seen. */
+const SCRAPE_WAIT = 2_000;
 
 export async function startApp(config: Config, logger: Logger): Promise<App> {
   const now = Date.now;
@@ -102,10 +104,22 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
   });
 
   await core.start();
+  const ready = () => readiness(database, log, instances, redis !== null);
+  // A database that hangs makes the instance unready, not its metrics.
+  metrics.observeReadiness(async () => {
+    let ok = false;
+    await within(
+      SCRAPE_WAIT,
+      ready().then((state) => {
+        ok = state.ok;
+      }),
+    );
+    return ok;
+  });
   const server = createHttpServer({
     services,
     verify,
-    ready: () => readiness(database, log, instances, redis !== null),
+    ready,
     logger,
     metrics,
     now,
@@ -114,7 +128,9 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     maxConnectionsPerUser: config.limits.maxConnectionsPerUser,
     maxConnectionsPerAddress: config.limits.maxConnectionsPerAddress,
     trustedProxies: config.trustedProxies,
-    production: config.production,
+    introspection: config.introspection,
+    graphiql: config.graphiql,
+    trustedDocuments: config.trustedDocuments,
     demo: demo && { ...demo, conversationId: DEMO_CONVERSATION, folder: DEMO_FOLDER, host: config.host },
   });
   const metricsServer = createMetricsServer(metrics.registry);

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import {
   boolean,
   checkedBy,
@@ -13,6 +13,7 @@ import {
   text,
   url,
 } from './config-values.ts';
+import { readTrustedDocuments } from './graphql/trusted-documents.ts';
 import { isProxyName } from './http/client-address.ts';
 import { checkIceServers, checkIceServerUrl, MAX_URLS } from './ice-servers/ice-server-url.ts';
 
@@ -44,6 +45,13 @@ const turnUrl = checkedBy((value) =>
   /^turns?:/i.test(value) ? checkIceServerUrl(value) : 'is not a turn: or turns: URL (RFC 7065)',
 );
 
+const trustedDocuments = list(text(1, 4096)).transform((names, context) => {
+  const read = readTrustedDocuments(names);
+  if ('documents' in read) return read.documents;
+  for (const message of read.problems) context.addIssue({ code: 'custom', message });
+  return z.NEVER;
+});
+
 const proxyName = checkedBy((value) =>
   isProxyName(value) ? null : 'is neither an address nor a range nor one of the words',
 );
@@ -51,7 +59,8 @@ const proxyName = checkedBy((value) =>
 export const SETTINGS = {
   NODE_ENV: setting({
     group: 'Server',
-    about: 'Kind of deployment. `production` never hands out demo tokens.',
+    about:
+      'Kind of deployment. `production` never hands out demo tokens, and does not start on secrets that are examples or easily guessed.',
     allowed: '`production`, `development` or `test`',
     default: 'development',
     why: 'what Node programs take its absence for; a misspelt one is refused, since it would open the demo',
@@ -89,6 +98,34 @@ export const SETTINGS = {
     default: null,
     why: 'a page from elsewhere is let in by name only; native apps send no origin and need none',
     schema: list(origin),
+  }),
+  TRUSTED_DOCUMENTS: setting({
+    group: 'Server',
+    about:
+      'The only GraphQL documents that are run, by their text or by their id. `sdk` stands for those of the SDK of this version.',
+    allowed:
+      'list of JSON files from id to document, as persistedDocuments of the GraphQL Code Generator makes them, and of the word `sdk`',
+    default: null,
+    why: 'other clients than the SDK write documents of their own; the limits hold for all of them',
+    schema: trustedDocuments,
+  }),
+  INTROSPECTION: setting({
+    group: 'Server',
+    about: 'Lets clients ask for the schema, and suggests names in errors (“Did you mean …?”).',
+    allowed: '`true` or `false`',
+    default: null,
+    defaultNote: '`false` in production, else `true`',
+    why: 'who writes a client has `schema.graphql`; the others need not be told what there is',
+    schema: boolean,
+  }),
+  GRAPHIQL: setting({
+    group: 'Server',
+    about: 'Answers browsers at `/graphql` with GraphiQL, which wants INTROSPECTION.',
+    allowed: '`true` or `false`; not `true` with TRUSTED_DOCUMENTS',
+    default: null,
+    defaultNote: '`false` in production and with TRUSTED_DOCUMENTS, else `true`',
+    why: 'a page to try things out on',
+    schema: boolean,
   }),
   MAX_CONNECTIONS: setting({
     group: 'Server',

@@ -154,6 +154,16 @@ export function createMetrics(options: MetricsOptions) {
     registers,
   });
 
+  let isReady: () => Promise<boolean> = async () => false;
+  new Gauge({
+    name: 'ringdown_ready',
+    help: '1 while this instance may be sent clients, as /readyz says it. This instance.',
+    registers,
+    async collect() {
+      this.set((await isReady()) ? 1 : 0);
+    },
+  });
+
   const candidatesValid = amount('video_ice_candidate_valid_total', 'ICE candidates accepted.');
   const candidatesInvalid = amount(
     'video_ice_candidate_invalid_total',
@@ -257,6 +267,10 @@ export function createMetrics(options: MetricsOptions) {
     /** Who is asked, at each scrape, for the live calls of which this instance holds an event stream. */
     observeCalls(read: () => Iterable<CallOnThisInstance>): void {
       callsHere = read;
+    },
+    /** Who is asked, at each scrape, whether this instance may be sent clients. Never throws, and is quick. */
+    observeReadiness(read: () => Promise<boolean>): void {
+      isReady = read;
     },
     /** True where STUN or TURN servers are configured and nothing of them had to be left out. */
     turnConfigured: (valid: boolean): void => turn.set(valid ? 1 : 0),

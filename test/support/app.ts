@@ -5,7 +5,8 @@ import { createLogger } from '../../src/observability/logger.ts';
 
 /** An instance of Ringdown in the test's own process, on ports of its own. */
 
-const SECRET = 'a-secret-of-the-tests-that-is-long-enough';
+// Production starts on it too.
+const SECRET = 'q7Lw2ZtR9xKc4VnB6mYp1HsD8fJg3TaE5uWo0iQz';
 const ISSUER = 'https://app.test';
 const AUDIENCE = 'ringdown-test';
 

@@ -1,15 +1,16 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { ConfigError, loadConfig } from '../../src/config.ts';
+import { ConfigError, loadConfig, loadDatabaseConfig } from '../../src/config.ts';
 import { hasTurn, isValid } from '../../src/config-ice.ts';
 import { SETTINGS } from '../../src/config-settings.ts';
 import { duration } from '../../src/config-values.ts';
 import { checkIceServerUrl } from '../../src/ice-servers/ice-server-url.ts';
 
-const SECRET = 'a-secret-of-thirty-two-bytes-or-more';
+const SECRET = 'kZt0Qm4vJ8xLw2yBn6RfUq1Hc5sDgE7aPi9o';
 const JWT = { JWT_SECRET: SECRET, JWT_ISSUER: 'https://id.example', JWT_AUDIENCE: 'ringdown' };
 const folder = mkdtempSync(join(tmpdir(), 'config-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -44,6 +45,9 @@ describe('loadConfig', () => {
       jwt: null,
       allowedOrigins: [],
       trustedProxies: [],
+      introspection: true,
+      graphiql: true,
+      trustedDocuments: null,
       eventsKeptMs: 90 * 86_400_000,
       limits: {
         maxParticipants: 10,
@@ -64,6 +68,24 @@ describe('loadConfig', () => {
     });
   });
 
+  it('tells of the schema outside production, or where it is asked to', () => {
+    const production = { ...JWT, NODE_ENV: 'production', DATABASE_URL: 'postgres://db/app' };
+    const doors = (env: Record<string, string>) => {
+      const { introspection, graphiql } = loadConfig(env);
+      return { introspection, graphiql };
+    };
+    for (const NODE_ENV of ['development', 'test']) {
+      expect(doors({ ...JWT, NODE_ENV })).toEqual({ introspection: true, graphiql: true });
+    }
+    expect(doors(production)).toEqual({ introspection: false, graphiql: false });
+    expect(doors({ ...production, GRAPHIQL: 'true' })).toEqual({ introspection: false, graphiql: true });
+    expect(doors({ ...production, INTROSPECTION: 'true' })).toEqual({ introspection: true, graphiql: false });
+    expect(doors({ INTROSPECTION: 'false', GRAPHIQL: 'false' })).toEqual({
+      introspection: false,
+      graphiql: false,
+    });
+  });
+
   it('reads a whole deployment', () => {
     const config = loadConfig({
       ...JWT,
@@ -79,7 +101,7 @@ describe('loadConfig', () => {
       CALL_DURATION_WARNING: '5m',
       ICE_SERVERS: '[{"urls":"stun:stun.example.com"}]',
       TURN_URLS: 'turn:turn.example.com:3478?transport=udp,turns:turn.example.com',
-      TURN_SECRETS: 'new,old',
+      TURN_SECRETS: `${SECRET},${SECRET}old`,
       TURN_CREDENTIAL_LIFETIME: '10m',
       METRICS_PER_CALL: 'true',
       LOG_LEVEL: 'debug',
@@ -99,7 +121,7 @@ describe('loadConfig', () => {
         servers: [{ urls: ['stun:stun.example.com'], username: null, credential: null }],
         turn: {
           urls: ['turn:turn.example.com:3478?transport=udp', 'turns:turn.example.com'],
-          secrets: ['new', 'old'],
+          secrets: [SECRET, `${SECRET}old`],
           lifetimeMs: 600_000,
         },
         problems: [],
@@ -288,7 +310,10 @@ describe('ICE settings that are not valid', () => {
 describe('identity settings', () => {
   it('need no key in a demo alone', () => {
     expect(loadConfig({}).demo).toBe(true);
-    for (const env of [{ NODE_ENV: 'production' }, { DATABASE_URL: 'postgres://db/app' }]) {
+    for (const env of [
+      { NODE_ENV: 'production', DATA_DIR: '/data' },
+      { DATABASE_URL: 'postgres://db/app' },
+    ]) {
       expect(problemsOf(env)).toEqual([
         expect.stringMatching(/^JWT_SECRET and JWT_JWKS_URL are both missing/),
       ]);
@@ -331,9 +356,88 @@ describe('identity settings', () => {
   it('take keys over plain HTTP outside production alone', () => {
     const env = { JWT_JWKS_URL: 'http://id.local/jwks', JWT_ISSUER: 'i', JWT_AUDIENCE: 'a' };
     expect(problemsOf(env)).toEqual([]);
-    expect(problemsOf({ ...env, NODE_ENV: 'production' })).toEqual([
+    expect(problemsOf({ ...env, NODE_ENV: 'production', DATA_DIR: '/data' })).toEqual([
       expect.stringMatching(/^JWT_JWKS_URL .*https/),
     ]);
+  });
+});
+
+describe('in production', () => {
+  const PRODUCTION = { ...JWT, NODE_ENV: 'production', DATABASE_URL: 'postgres://db/app' };
+  const problems = (env: Record<string, string>) => problemsOf({ ...PRODUCTION, ...env });
+  const random = (encoding: 'hex' | 'base64', bytes: number) => randomBytes(bytes).toString(encoding);
+
+  it('secrets of chance are taken', () => {
+    for (let i = 0; i < 300; i++) {
+      expect(
+        problems({
+          JWT_SECRET: i % 2 ? random('base64', 48) : random('hex', 32),
+          DATABASE_URL: `postgres://ringdown_app:${random('hex', 24)}@db/ringdown`,
+          TURN_URLS: 'turn:turn.example.com',
+          TURN_SECRETS: `${random('hex', 24)},${random('base64', 32)}`,
+        }),
+      ).toEqual([]);
+    }
+  });
+
+  it.each([
+    'changeme-changeme-changeme-changeme',
+    'a-secret-of-the-tests-that-is-long-enough',
+    'MyVeryLongPassw0rdOfThirtyTwoBytes',
+    'x'.repeat(64),
+    'k3Z9'.repeat(10),
+    '0123456789abcdef0123456789abcdef0123',
+    'abcdefghijklmnopqrstuvwxyz0123456789',
+    '00000000000000000000000000000000001',
+  ])('JWT_SECRET=%s is refused, with what to do and without the value', (secret) => {
+    const found = problems({ JWT_SECRET: secret });
+    expect(found).toEqual([expect.stringMatching(/^JWT_SECRET .*openssl rand -base64 48/)]);
+    expect(found.join()).not.toContain(secret);
+    expect(problemsOf({ ...JWT, JWT_SECRET: secret })).toEqual([]);
+  });
+
+  it.each([
+    ['DATABASE_URL', 'postgres://ringdown:secret@127.0.0.1:5432/ringdown'],
+    ['DATABASE_URL', 'postgres://postgres:postgres@db/ringdown'],
+    ['DATABASE_URL', 'postgres://calls:Calls@db/ringdown'],
+    ['DATABASE_URL', 'postgres://calls:p%61ssword@db/ringdown'],
+    ['REDIS_URL', 'redis://:redis@cache:6379'],
+    ['REDIS_URL', 'rediss://default:foobared@cache:6379'],
+  ])('%s with a password that everyone knows is refused: %s', (name, url) => {
+    const found = problems({ [name]: url });
+    expect(found).toEqual([expect.stringMatching(new RegExp(`^${name} has .*openssl rand -hex 24`))]);
+    expect(problemsOf({ ...JWT, [name]: url })).toEqual([]);
+  });
+
+  it('a URL without a password is for the server to judge', () => {
+    expect(problems({ REDIS_URL: 'redis://cache:6379' })).toEqual([]);
+    expect(problems({ DATABASE_URL: 'postgres://ringdown@db/ringdown' })).toEqual([]);
+  });
+
+  it('each TURN secret is as long as its hash, and none is an example', () => {
+    const turn = (secrets: string) => problems({ TURN_URLS: 'turn:a.example', TURN_SECRETS: secrets });
+    expect(turn(`${SECRET},north`)).toEqual([expect.stringMatching(/^TURN_SECRETS item 2 .*20 bytes/)]);
+    expect(turn('static-auth-secret-of-turn')).toEqual([expect.stringMatching(/^TURN_SECRETS item 1 /)]);
+  });
+
+  it('the database is embedded only where it has a folder', () => {
+    expect(problems({ DATABASE_URL: '' })).toEqual([expect.stringMatching(/^DATABASE_URL .*DATA_DIR/)]);
+    expect(loadConfig({ ...PRODUCTION, DATABASE_URL: '', DATA_DIR: '/data' })).toMatchObject({
+      embedded: true,
+      demo: false,
+    });
+  });
+
+  it('a migration needs the database alone, and is as strict about it', () => {
+    const env = { NODE_ENV: 'production', DATABASE_URL: 'postgres://owner:k3Zt9Qm4@db/app' };
+    expect(loadDatabaseConfig({ ...env, PORT: 'none of its business' })).toMatchObject({
+      url: env.DATABASE_URL,
+      timeoutMs: 5_000,
+    });
+    expect(() => loadDatabaseConfig({ ...env, DATABASE_URL: 'postgres://owner:owner@db/app' })).toThrow(
+      ConfigError,
+    );
+    expect(() => loadDatabaseConfig({ NODE_ENV: 'production' })).toThrow(ConfigError);
   });
 });
 
