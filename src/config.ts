@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { checkProduction, checkProductionDatabase, type Report } from './config-production.ts';
 import { type IceConfig, iceConfigOf } from './config-ice.ts';
+import { checkProduction, checkProductionDatabase, type Report } from './config-production.ts';
 import { SETTINGS, type Setting, type SettingName, type SettingValues } from './config-settings.ts';
 
 /**
