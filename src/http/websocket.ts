@@ -4,7 +4,7 @@ import { handleProtocols, makeServer } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { bearer, KeysUnavailable, TokenError, type TokenVerifier } from '../auth/token.ts';
 import { CLOSE } from '../errors.ts';
-import { MAX_BODY } from '../graphql/yoga.ts';
+import { MAX_BODY } from '../graphql/limits.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { ClientAddresses } from './client-address.ts';

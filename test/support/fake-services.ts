@@ -258,7 +258,9 @@ export async function startFakeServer(overrides: Partial<HttpServerDeps> = {}) {
     maxConnectionsPerUser: 1_000,
     maxConnectionsPerAddress: 1_000,
     trustedProxies: [],
-    production: false,
+    introspection: true,
+    graphiql: true,
+    trustedDocuments: null,
     demo: null,
     ...overrides,
   });
