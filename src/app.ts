@@ -12,11 +12,14 @@ import { RedisCallLog } from './call-log/redis.ts';
 import { RedisChannels } from './call-log/redis-channels.ts';
 import { RedisConnection } from './call-log/redis-connection.ts';
 import { type Config, TIMINGS } from './config.ts';
+import { hasTurn, type IceConfig, isValid } from './config-ice.ts';
 import { createCore } from './core.ts';
 import { migrate } from './database/migrator.ts';
 import { type Database, openDatabase } from './database/open.ts';
 import { createMetricsServer } from './http/health.ts';
 import { createHttpServer } from './http/server.ts';
+import { type IceProbe, startIceProbe } from './ice-servers/ice-probe.ts';
+import { openStunSession } from './ice-servers/stun-socket.ts';
 import type { Logger } from './observability/logger.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import { readAddressKey } from './rate-limits/address-key.ts';
@@ -47,11 +50,14 @@ const FIRST_CONTACT = 1_000;
  */
 const LAST_WORK = 2_000;
 const LAST_CONNECTIONS = 1_000;
+/** How long a scrape waits for the database's word, milliseconds: as long as a change may take to be seen. */
+const SCRAPE_WAIT = 2_000;
 
 export async function startApp(config: Config, logger: Logger): Promise<App> {
   const now = Date.now;
   const metrics = createMetrics({ perCall: config.metricsPerCall });
-  metrics.turnConfigured(config.iceServers.length > 0);
+  metrics.turnConfigured(isValid(config.ice));
+  tellOfIce(config.ice, logger);
   const warn = (what: string, error: unknown) => logger.warn({ err: error }, what);
 
   const onPoolError = (error: Error) => warn('An idle connection to Postgres was lost', error);
@@ -103,14 +109,27 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     ...jwt,
     clockToleranceMs: TIMINGS.tokenClockToleranceMs,
     cacheMs: TIMINGS.tokenCacheMs,
+    onKeysUnavailable: (error) => warn("The keys of JWT_JWKS_URL can't be fetched", error),
   });
 
   await core.start();
+  const ready = () => readiness(database, log, instances, redis !== null);
+  // A database that hangs makes the instance unready, not its metrics.
+  metrics.observeReadiness(async () => {
+    let ok = false;
+    await within(
+      SCRAPE_WAIT,
+      ready().then((state) => {
+        ok = state.ok;
+      }),
+    );
+    return ok;
+  });
   const server = createHttpServer({
     services,
     verify,
     knowsToken,
-    ready: () => readiness(database, log, instances, redis !== null),
+    ready,
     logger,
     metrics,
     now,
@@ -121,7 +140,9 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     trustedProxies: config.trustedProxies ?? [],
     rates,
     addressKey: config.trustedProxies === null ? null : await readAddressKey(database.db),
-    production: config.production,
+    introspection: config.introspection,
+    graphiql: config.graphiql,
+    trustedDocuments: config.trustedDocuments,
     demo: demo && { ...demo, conversationId: DEMO_CONVERSATION, folder: DEMO_FOLDER, host: config.host },
   });
   const metricsServer = createMetricsServer(metrics.registry);
@@ -129,6 +150,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
   await once(metricsServer, 'listening');
   const url = `http://${nameOf(config.host)}:${await server.listen(config.port, config.host)}`;
   const metricsUrl = `http://${nameOf(config.host)}:${(metricsServer.address() as AddressInfo).port}`;
+  const probe = startProbe(config.ice, metrics, logger);
   logger.info({ url, metricsUrl, instanceId }, 'Ready');
 
   return {
@@ -137,6 +159,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     metrics,
     async stop() {
       await server.close();
+      await probe.stop();
       await core.stop(LAST_WORK);
       await log.close();
       await channels.close();
@@ -179,6 +202,34 @@ function openLog(
   );
   const channels = new RedisChannels(redis);
   return { log: new RedisCallLog(redis, channels), channels, redis };
+}
+
+/** What of the configured ICE servers is left out, and whether calls can do without what is left. */
+function tellOfIce(ice: IceConfig, logger: Logger): void {
+  for (const { setting, problem } of ice.problems) {
+    logger.error({ setting, problem }, 'An ICE server is not valid and is left out');
+  }
+  if (hasTurn(ice)) return;
+  logger.warn(
+    'There is no TURN server (TURN_URLS, ICE_SERVERS): calls fail where a network lets nothing else through',
+  );
+}
+
+function startProbe(ice: IceConfig, metrics: Metrics, logger: Logger): IceProbe {
+  const probe = startIceProbe({
+    ice,
+    open: openStunSession,
+    everyMs: TIMINGS.iceProbeMs,
+    answerMs: TIMINGS.iceProbeAnswerMs,
+    now: Date.now,
+    probed: metrics.iceServerProbed,
+    wentDown: (server, reason) => logger.warn({ server, reason }, 'An ICE server is down'),
+    cameBack: (server) => logger.info({ server }, 'An ICE server is back'),
+  });
+  if (probe.skipped.length > 0) {
+    logger.info({ servers: probe.skipped }, 'TURN over DTLS is given to participants, and not probed');
+  }
+  return probe;
 }
 
 async function readiness(

@@ -37,7 +37,7 @@ export interface CoreParts {
   readonly rates: Pick<Rates, 'initiate' | 'join' | 'signal'>;
   /** Whether `log` and `channels` reach other instances. */
   readonly hasRedis: boolean;
-  readonly config: Pick<Config, 'limits' | 'eventsKeptMs' | 'iceServers'>;
+  readonly config: Pick<Config, 'limits' | 'eventsKeptMs' | 'ice'>;
   readonly metrics: Metrics;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -126,7 +126,7 @@ export function createCore(parts: CoreParts): Core {
       now,
     }),
     conversations: createConversationService({ database, sweepDue: () => sweeper.sweepDue() }),
-    iceServers: createIceServerService({ servers: config.iceServers, whyNoSeat: seatRefusal, now }),
+    iceServers: createIceServerService({ ...config.ice, whyNoSeat: seatRefusal, now }),
     subscriptions: {
       callEvents: (viewer, args, socket) => seats.open(viewer, args, socket),
       incomingCalls: (viewer) => rings.open(viewer.userId),

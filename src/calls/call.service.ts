@@ -90,8 +90,10 @@ export function createCallService(deps: CallServiceDeps): CallService {
 
   /** The place from which the viewer's seat hears the log. */
   async function cursorOf(viewer: Viewer, changed: Changed<unknown>): Promise<string> {
-    const known = changed.position ?? (await seatedSince(changed.call.id, viewer.userId));
-    return encodeCursor(known);
+    // A repeat may have changed something else, what was due; the seat is older then.
+    const isNew = Object.hasOwn(changed.seats, viewer.userId);
+    const known = isNew ? changed.position : null;
+    return encodeCursor(known ?? (await seatedSince(changed.call.id, viewer.userId)));
   }
 
   async function seatedSince(callId: string, userId: string): Promise<Position> {

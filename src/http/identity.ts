@@ -1,4 +1,4 @@
-import { bearer, TokenError, type TokenVerifier } from '../auth/token.ts';
+import { bearer, KeysUnavailable, TokenError, type TokenVerifier } from '../auth/token.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { CodedError } from '../errors.ts';
 import type { KeyRate } from '../rate-limits/rates.ts';
@@ -55,6 +55,10 @@ export async function identify(asked: Promise<Viewer>): Promise<Viewer | CodedEr
     return await asked;
   } catch (error) {
     if (error instanceof TokenError) return new CodedError('UNAUTHENTICATED', HINTS[error.kind]);
+    // Nothing is known against the token.
+    if (error instanceof KeysUnavailable) {
+      return new CodedError('TIMEOUT', "The token can't be checked now; try again.");
+    }
     throw error;
   }
 }

@@ -5,9 +5,10 @@ import type { TokenVerifier } from '../auth/token.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { CodedError } from '../errors.ts';
 import type { Context } from '../graphql/context.ts';
+import { createDocuments } from '../graphql/documents.ts';
 import { createMaskError } from '../graphql/errors.ts';
 import type { Services } from '../graphql/services.ts';
-import { createGraphQL, type HttpContext, MAX_BODY } from '../graphql/yoga.ts';
+import { createGraphQL, type HttpContext } from '../graphql/yoga.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { AddressKey } from '../rate-limits/address-key.ts';
@@ -19,6 +20,7 @@ import { type Readiness, sendJson, sendReadiness } from './health.ts';
 import { createDoor, identify, TooManyFailedTokens } from './identity.ts';
 import { isKnownHost, refuseHost } from './known-host.ts';
 import { isAllowedOrigin } from './origins.ts';
+import { FOREIGN_ORIGIN, refuse, whyNotPosted } from './posted.ts';
 import { createSocketOperations } from './socket-operations.ts';
 import { serveWebSockets, type WebSocketDeps } from './websocket.ts';
 
@@ -44,8 +46,11 @@ export interface HttpServerDeps {
   readonly rates: Pick<Rates, 'connection' | 'failedToken'>;
   /** Null where addresses can't be relied on: then nothing is limited by them. */
   readonly addressKey: AddressKey | null;
-  /** Suggestions of names go. */
-  readonly production: boolean;
+  /** Whether clients may ask for the schema; where not, no suggestion of a name tells of it either. */
+  readonly introspection: boolean;
+  readonly graphiql: boolean;
+  /** The documents that are run, by id; null: any. */
+  readonly trustedDocuments: ReadonlyMap<string, string> | null;
   /** Null but in a demo, which hands out tokens to anyone. */
   readonly demo: Demo | null;
   readonly socketTimings?: WebSocketDeps['timings'];
@@ -71,10 +76,12 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
   const mask = createMaskError({
     logger,
     onUnforeseen: metrics.internalError,
-    hideSuggestions: deps.production,
+    hideSuggestions: !deps.introspection,
   });
 
-  const yoga = createGraphQL(mask, async (http: HttpContext): Promise<Context> => {
+  const documents = createDocuments(deps.trustedDocuments);
+  const { introspection } = deps;
+  const context = async (http: HttpContext): Promise<Context> => {
     const { res, viewer } = http as HttpContext & { readonly viewer: Promise<Viewer> };
     const identity = await identify(viewer);
     // A stream may not outlive its token. The client comes back with a new one.
@@ -82,8 +89,9 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
     // Yoga ends a stream whose client goes, but not one that is still being opened then.
     const onGone = (end: () => void) => void (res?.destroyed ? end() : res?.once('close', end));
     return { services, identity, socket: null, turn: null, onGone };
-  });
-  const graphiql = createGraphiQL(demo === null ? [] : exampleUsers(demo));
+  };
+  const yoga = createGraphQL({ mask, documents, introspection, context });
+  const graphiql = deps.graphiql ? createGraphiQL(demo === null ? [] : exampleUsers(demo)) : null;
   const demoPage = demo === null ? null : createDemoPage(demo);
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -102,9 +110,10 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
 
   async function answerGraphQL(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { origin, accept = '' } = request.headers;
+    const isAllowed = isAllowedOrigin(request, allowedOrigins);
     if (origin !== undefined) {
       response.setHeader('vary', 'origin');
-      if (isAllowedOrigin(request, allowedOrigins)) {
+      if (isAllowed) {
         response.setHeader('access-control-allow-origin', origin);
         response.setHeader('access-control-allow-methods', 'POST');
         response.setHeader('access-control-allow-headers', 'authorization, content-type');
@@ -115,22 +124,13 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
       response.writeHead(204).end();
       return;
     }
-    if (request.method === 'GET' && accept.includes('text/html')) {
+    if (request.method === 'GET' && graphiql !== null && accept.includes('text/html')) {
       // In a demo its page has tokens in it.
       if (demo !== null && !isKnownHost(request, demo.host)) return refuseHost(response);
       return graphiql(request, response);
     }
-    if (request.method !== 'POST') {
-      response.setHeader('allow', 'POST');
-      return refuse(response, 405, 'Operations are sent with POST.');
-    }
-    if (!/^application\/json\s*(?:;|$)/i.test(request.headers['content-type'] ?? '')) {
-      return refuse(response, 415, 'The body wants the content type application/json.');
-    }
-    if (Number(request.headers['content-length'] ?? 0) > MAX_BODY) {
-      response.setHeader('connection', 'close');
-      return refuse(response, 413, `The body is larger than ${MAX_BODY} bytes.`);
-    }
+    const refusal = isAllowed ? whyNotPosted(request) : FOREIGN_ORIGIN;
+    if (refusal !== null) return refuse(response, refusal);
     const viewer = door(request.headers.authorization ?? null, addressKeyOf(request));
     // Any other failure is told by the fields that need to know who asks.
     const tooMany = await viewer.then(
@@ -138,6 +138,8 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
       (error: unknown) => (error instanceof TooManyFailedTokens ? error : null),
     );
     if (tooMany !== null) return refuseFor(response, tooMany);
+    // Yoga knows it in one spelling only.
+    request.headers['content-type'] = 'application/json';
     await yoga(request, response, { viewer });
   }
 
@@ -150,7 +152,7 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
     });
   });
   const sockets = serveWebSockets(server, ENDPOINT, {
-    operations: createSocketOperations({ yoga, services, mask }),
+    operations: createSocketOperations({ yoga, services, mask, documents }),
     door,
     allowedOrigins,
     maxConnections: deps.maxConnections,
@@ -178,11 +180,6 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
       clearTimeout(limit);
     },
   };
-}
-
-/** A GraphQL-shaped answer to what never gets as far as GraphQL. */
-function refuse(response: ServerResponse, status: number, message: string): void {
-  sendJson(response, status, { errors: [{ message, extensions: { code: 'BAD_USER_INPUT' } }] });
 }
 
 function refuseFor(response: ServerResponse, { message, retryAfterMs }: TooManyFailedTokens): void {

@@ -2,9 +2,9 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { handleProtocols, makeServer } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { TokenError } from '../auth/token.ts';
+import { KeysUnavailable, TokenError } from '../auth/token.ts';
 import { CLOSE } from '../errors.ts';
-import { MAX_BODY } from '../graphql/yoga.ts';
+import { MAX_BODY } from '../graphql/limits.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { Take } from '../rate-limits/rate-limiter.ts';
@@ -118,8 +118,9 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
       return error.kind === 'expired' ? CLOSE.TOKEN_EXPIRED : CLOSE.UNAUTHORIZED;
     }
     if (error instanceof TooManyFailedTokens) return { code: CLOSE.FULL.code, reason: 'Try again later' };
-    fault(error, 'A token could not be checked');
-    // The issuer's keys can't be had: nothing is known against the client, so it may come back.
+    // The verifier has told the operator of keys that can't be had.
+    if (!(error instanceof KeysUnavailable)) fault(error, 'A token could not be checked');
+    // Nothing is known against the client, so it may come back.
     return { code: CLOSE.FULL.code, reason: 'Try again later' };
   }
 

@@ -139,8 +139,30 @@ export function createMetrics(options: MetricsOptions) {
   });
   const turn = new Gauge({
     name: 'video_turn_config_valid',
-    help: '1 where STUN or TURN servers are configured and were found valid at start, 0 where there are none. The deployment: every instance shows the same, so take the least, not the sum.',
+    help: '1 where STUN or TURN servers are configured and all of what was configured is valid, 0 where there are none or something was left out at start. The deployment: every instance shows the same, so take the least, not the sum.',
     registers,
+  });
+  const iceServerUp = new Gauge({
+    name: 'ringdown_ice_server_up',
+    help: '1 where the STUN or TURN server did its part when it was last probed (a TURN server: an allocation with a credential), else 0. This instance, from where it stands.',
+    labelNames: ['server'],
+    registers,
+  });
+  const iceServerRoundTrip = new Gauge({
+    name: 'ringdown_ice_server_round_trip_seconds',
+    help: 'From the first request of that probe to its answer; no value while the server is down. This instance.',
+    labelNames: ['server'],
+    registers,
+  });
+
+  let isReady: () => Promise<boolean> = async () => false;
+  new Gauge({
+    name: 'ringdown_ready',
+    help: '1 while this instance may be sent clients, as /readyz says it. This instance.',
+    registers,
+    async collect() {
+      this.set((await isReady()) ? 1 : 0);
+    },
   });
 
   const candidatesValid = amount('video_ice_candidate_valid_total', 'ICE candidates accepted.');
@@ -261,8 +283,18 @@ export function createMetrics(options: MetricsOptions) {
     observeCalls(read: () => Iterable<CallOnThisInstance>): void {
       callsHere = read;
     },
-    /** True where STUN or TURN servers are configured; what is invalid never gets past the start. */
+    /** Who is asked, at each scrape, whether this instance may be sent clients. Never throws, and is quick. */
+    observeReadiness(read: () => Promise<boolean>): void {
+      isReady = read;
+    },
+    /** True where STUN or TURN servers are configured and nothing of them had to be left out. */
     turnConfigured: (valid: boolean): void => turn.set(valid ? 1 : 0),
+    /** `server`: one of the configured; `roundTripSeconds` null: it is down. */
+    iceServerProbed(server: string, roundTripSeconds: number | null): void {
+      iceServerUp.set({ server }, roundTripSeconds === null ? 0 : 1);
+      if (roundTripSeconds === null) iceServerRoundTrip.remove({ server });
+      else iceServerRoundTrip.set({ server }, roundTripSeconds);
+    },
   };
 }
 

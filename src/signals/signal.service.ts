@@ -54,6 +54,7 @@ export function createSignalService(deps: SignalServiceDeps): SignalService {
     const feed = feeds.get(callId);
     if (log.health() === 'down') return feed ? appendLocally(feed, draft) : null;
     if (feed?.tookLocally(draft)) return { outcome: 'duplicate', at: now() };
+    if (feed?.owesOf(draft)) return null;
     feed?.appendBegins();
     try {
       const outcome = await log.appendSignal(callId, draft);
@@ -111,6 +112,7 @@ export function createSignalService(deps: SignalServiceDeps): SignalService {
       // With a seat after all, of which the log has not heard yet.
       return (await deps.whyNoSeat(callId, viewer.userId)) ?? unavailable();
     }
+    feeds.get(callId)?.refused(draft);
     return reject(...CODES[outcome.why]);
   }
 

@@ -3,7 +3,7 @@ import type { App } from '../../src/app.ts';
 import { startTestApp } from '../support/app.ts';
 import { createDatabase } from '../support/database.ts';
 import { startRedis } from '../support/redis.ts';
-import { eventually } from '../support/world.ts';
+import { eventually, metricOf } from '../support/world.ts';
 
 /** Whether an instance may be given traffic, as a balancer asks it. */
 
@@ -39,9 +39,11 @@ describe('/readyz', () => {
       const answer = await readyz(app);
       expect(answer).toMatchObject({ status: 503, ok: false });
       expect(answer.reasons.join()).toContain('REDIS_URL');
+      expect(await metricOf(app, 'ringdown_ready')).toBe(0);
     }
     await two.stop();
     expect(await readyz(one)).toMatchObject({ status: 200, ok: true });
+    expect(await metricOf(one, 'ringdown_ready')).toBe(1);
   });
 
   it('is degraded, and goes on taking traffic, while Redis is gone', async () => {

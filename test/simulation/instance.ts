@@ -74,7 +74,7 @@ export class Instance implements Owner {
         config: {
           limits: { ...DEFAULTS, ...limits },
           eventsKeptMs: 3_600_000,
-          iceServers: [],
+          ice: { servers: [], turn: null, problems: [] },
         },
         metrics: {
           ...deps.metrics,

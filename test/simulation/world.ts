@@ -235,7 +235,7 @@ export class World {
     if (instance.draining) return;
     instance.draining = true;
     this.#launch();
-    for (const device of this.people.devices) if (device.instance === instance) device.cut(0);
+    for (const device of this.people.devices) device.closedBy(instance);
     await pause(GOODBYE);
     await this.#stop(instance);
   }

@@ -262,7 +262,9 @@ export async function startFakeServer(overrides: Partial<HttpServerDeps> = {}) {
     trustedProxies: [],
     rates: UNLIMITED,
     addressKey: null,
-    production: false,
+    introspection: true,
+    graphiql: true,
+    trustedDocuments: null,
     demo: null,
     ...overrides,
   });

@@ -160,6 +160,25 @@ describe('metrics', () => {
   });
 });
 
+describe('gauges of ICE servers', () => {
+  it('have a series a server from its first probe on, and no round trip while it is down', async () => {
+    const metrics = createMetrics({ perCall: false });
+    const server = 'turn:a.example:3478?transport=udp';
+    metrics.iceServerProbed(server, 0.02);
+    metrics.iceServerProbed('stun:a.example:3478?transport=udp', 0.01);
+    expect(await scrape(metrics)).toMatchObject({
+      [`ringdown_ice_server_up{server="${server}"}`]: 1,
+      [`ringdown_ice_server_round_trip_seconds{server="${server}"}`]: 0.02,
+    });
+    metrics.iceServerProbed(server, null);
+    const series = await scrape(metrics);
+    expect(series).toMatchObject({ [`ringdown_ice_server_up{server="${server}"}`]: 0 });
+    expect(Object.keys(series).filter((name) => name.includes('round_trip'))).toEqual([
+      'ringdown_ice_server_round_trip_seconds{server="stun:a.example:3478?transport=udp"}',
+    ]);
+  });
+});
+
 describe('gauges of live calls', () => {
   it('count the calls whose host is here, and the seats that are here', async () => {
     const metrics = createMetrics({ perCall: false });
