@@ -8,17 +8,18 @@ const PURE = [
   '^src/calls/(call|call-rules|call-view|changes|deadlines)\\.ts$',
   '^src/seats/seat-rules\\.ts$',
   '^src/signals/(ice-candidate|session-description|signal|validate-signal)\\.ts$',
-  '^src/ice-servers/ice-server-url\\.ts$',
+  '^src/ice-servers/(ice-server-url|stun-message|turn-credential)\\.ts$',
   '^src/call-log/cursor\\.ts$',
   '^src/(errors|ids)\\.ts$',
 ];
 /** Pure by way of a library that is pure itself, or random bytes. */
-const PURE_LIBRARIES = ['^(node:)?(buffer|crypto|net|url|util)$'];
+const PURE_LIBRARIES = ['^(node:)?(buffer|crypto|net|url|util|zlib)$'];
 
 /** Touch what is outside the process; the rest knows them by the ports that they implement. */
 const ADAPTERS = [
   '^src/call-log/(redis|memory)[^/]*\\.ts$',
   '^src/rate-limits/flexible-[^/]*\\.ts$',
+  '^src/ice-servers/stun-socket\\.ts$',
   '^src/database/(open|pg-session)\\.ts$',
   '^src/observability/(otel-tracing|traced-log)\\.ts$',
 ];

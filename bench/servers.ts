@@ -24,7 +24,10 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** An instance as in production, with every setting that has a default at its default. */
+/**
+ * An instance as in production, with every setting that has a default at its default, but the limit of signals a
+ * minute: a closed loop of a few users passes it, and what is measured is the way of a signal, its limit included.
+ */
 export function startRingdown(
   pin: readonly string[],
   databaseUrl: string,
@@ -35,6 +38,7 @@ export function startRingdown(
     HOST: '127.0.0.1',
     PORT: '0',
     METRICS_PORT: '0',
+    SIGNAL_RATE: '10000000',
     DATABASE_URL: databaseUrl,
     REDIS_URL: redisUrl,
     ...IDENTITY,

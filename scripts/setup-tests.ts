@@ -8,11 +8,15 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   chromium: 'chromium',
   'firefox-esr': 'firefox-esr',
   turnserver: 'coturn',
+  openssl: 'openssl',
+  promtool: 'prometheus',
+  caddy: 'caddy',
 };
 
 /** The packages whose programs are not there. */
 function missing(): string[] {
-  const folders = (process.env.PATH ?? '').split(delimiter);
+  // Debian has servers in sbin, which is not on everyone's PATH.
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin'];
   return Object.entries(PACKAGE_OF)
     .filter(([program]) => !folders.some((folder) => isProgram(join(folder, program))))
     .map(([, name]) => name);

@@ -12,17 +12,22 @@ import { RedisCallLog } from './call-log/redis.ts';
 import { RedisChannels } from './call-log/redis-channels.ts';
 import { RedisConnection } from './call-log/redis-connection.ts';
 import { type Config, TIMINGS } from './config.ts';
+import { hasTurn, type IceConfig, isValid } from './config-ice.ts';
 import { createCore } from './core.ts';
 import { migrate } from './database/migrator.ts';
 import { openDatabase } from './database/open.ts';
 import { createMetricsServer } from './http/health.ts';
 import { createReadiness } from './http/readiness.ts';
 import { createHttpServer } from './http/server.ts';
+import { type IceProbe, startIceProbe } from './ice-servers/ice-probe.ts';
+import { openStunSession } from './ice-servers/stun-socket.ts';
 import type { Logger } from './observability/logger.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import { createOperationObserver } from './observability/operations.ts';
 import { TracedCallLog } from './observability/traced-log.ts';
+import { readAddressKey } from './rate-limits/address-key.ts';
 import { createRateLimiter } from './rate-limits/flexible-rate-limiter.ts';
+import { createRates } from './rate-limits/rates.ts';
 
 /** The composition root: the only file that builds adapters. */
 
@@ -51,7 +56,8 @@ const LAST_CONNECTIONS = 1_000;
 export async function startApp(config: Config, logger: Logger): Promise<App> {
   const now = Date.now;
   const metrics = createMetrics({ perCall: config.metricsPerCall });
-  metrics.turnConfigured(config.iceServers.length > 0);
+  metrics.turnConfigured(isValid(config.ice));
+  tellOfIce(config.ice, logger);
   const warn = (what: string, error: unknown) => logger.warn({ err: error }, what);
 
   const onPoolError = (error: Error) => warn('An idle connection to Postgres was lost', error);
@@ -71,20 +77,26 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
   const { log: untraced, channels, redis } = openLog(config, metrics, logger);
   await firstContact(untraced);
   const log = tracing === null ? untraced : new TracedCallLog(untraced, tracing);
+  const rates = createRates(config.limits, {
+    limiter: (name, limit) =>
+      createRateLimiter(
+        { name, limit, windowMs: TIMINGS.rateWindowMs, answerMs: TIMINGS.rateLimitAnswerMs },
+        redis?.commands ?? null,
+      ),
+    refused: metrics.rateLimited,
+  });
+  if (config.production && config.trustedProxies === null) {
+    logger.warn(
+      'Nothing is limited by address, since TRUSTED_PROXIES is not set: name your proxies there, or write none ' +
+        'where clients connect directly',
+    );
+  }
   const core = createCore({
     database,
     pulse: pulse ?? database,
     log,
     channels,
-    initiations: createRateLimiter(
-      {
-        name: 'initiate',
-        limit: config.limits.initiatePerMinute,
-        windowMs: TIMINGS.initiateWindowMs,
-        answerMs: TIMINGS.rateLimitAnswerMs,
-      },
-      redis?.commands ?? null,
-    ),
+    rates,
     hasRedis: redis !== null,
     config,
     metrics,
@@ -113,16 +125,18 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     const memberIds = demo.users.map((user) => user.id);
     await services.conversations.put(DEMO_CONVERSATION, memberIds, null);
   }
-  const { verify } = createTokenVerifier({
+  const { verify, knows: knowsToken } = createTokenVerifier({
     ...jwt,
     clockToleranceMs: TIMINGS.tokenClockToleranceMs,
     cacheMs: TIMINGS.tokenCacheMs,
+    onKeysUnavailable: (error) => warn("The keys of JWT_JWKS_URL can't be fetched", error),
   });
 
   await core.start();
   const server = createHttpServer({
     services,
     verify,
+    knowsToken,
     ready: readiness.check,
     logger,
     metrics,
@@ -132,8 +146,12 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     maxConnections: config.limits.maxConnections,
     maxConnectionsPerUser: config.limits.maxConnectionsPerUser,
     maxConnectionsPerAddress: config.limits.maxConnectionsPerAddress,
-    trustedProxies: config.trustedProxies,
-    production: config.production,
+    trustedProxies: config.trustedProxies ?? [],
+    rates,
+    addressKey: config.trustedProxies === null ? null : await readAddressKey(database.db),
+    introspection: config.introspection,
+    graphiql: config.graphiql,
+    trustedDocuments: config.trustedDocuments,
     demo: demo && { ...demo, conversationId: DEMO_CONVERSATION, folder: DEMO_FOLDER, host: config.host },
   });
   const metricsServer = createMetricsServer(metrics.registry);
@@ -141,6 +159,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
   await once(metricsServer, 'listening');
   const url = `http://${nameOf(config.host)}:${await server.listen(config.port, config.host)}`;
   const metricsUrl = `http://${nameOf(config.host)}:${(metricsServer.address() as AddressInfo).port}`;
+  const probe = startProbe(config.ice, metrics, logger);
   logger.info({ url, metricsUrl, instanceId }, 'Ready');
 
   return {
@@ -150,6 +169,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     async stop() {
       readiness.drain();
       await server.close();
+      await probe.stop();
       await core.stop(LAST_WORK);
       const spansSent = tracing?.close(LAST_CONNECTIONS);
       await log.close();
@@ -194,6 +214,34 @@ function openLog(
   );
   const channels = new RedisChannels(redis);
   return { log: new RedisCallLog(redis, channels), channels, redis };
+}
+
+/** What of the configured ICE servers is left out, and whether calls can do without what is left. */
+function tellOfIce(ice: IceConfig, logger: Logger): void {
+  for (const { setting, problem } of ice.problems) {
+    logger.error({ setting, problem }, 'An ICE server is not valid and is left out');
+  }
+  if (hasTurn(ice)) return;
+  logger.warn(
+    'There is no TURN server (TURN_URLS, ICE_SERVERS): calls fail where a network lets nothing else through',
+  );
+}
+
+function startProbe(ice: IceConfig, metrics: Metrics, logger: Logger): IceProbe {
+  const probe = startIceProbe({
+    ice,
+    open: openStunSession,
+    everyMs: TIMINGS.iceProbeMs,
+    answerMs: TIMINGS.iceProbeAnswerMs,
+    now: Date.now,
+    probed: metrics.iceServerProbed,
+    wentDown: (server, reason) => logger.warn({ server, reason }, 'An ICE server is down'),
+    cameBack: (server) => logger.info({ server }, 'An ICE server is back'),
+  });
+  if (probe.skipped.length > 0) {
+    logger.info({ servers: probe.skipped }, 'TURN over DTLS is given to participants, and not probed');
+  }
+  return probe;
 }
 
 async function firstContact(log: CallLog): Promise<void> {

@@ -56,9 +56,9 @@ export async function within(ms: number, work: Promise<unknown>): Promise<boolea
 
 /**
  * Runs `work` every `ms` milliseconds, one run after the other: a run that takes longer delays the next one,
- * and none is made up for. `work` must not reject.
+ * and none is made up for. The first comes after `firstMs`. `work` must not reject.
  */
-export function repeat(ms: number, work: () => Promise<void>): { stop(): Promise<void> } {
+export function repeat(ms: number, work: () => Promise<void>, firstMs = ms): { stop(): Promise<void> } {
   let timer: NodeJS.Timeout | undefined;
   let run: Promise<void> = Promise.resolve();
   let stopped = false;
@@ -70,7 +70,7 @@ export function repeat(ms: number, work: () => Promise<void>): { stop(): Promise
       });
     }, wait);
   };
-  schedule(ms);
+  schedule(firstMs);
   return {
     async stop() {
       stopped = true;

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import {
   boolean,
   checkedBy,
@@ -6,15 +6,17 @@ import {
   fraction,
   host,
   integer,
-  json,
   list,
   oneOf,
   origin,
+  siftedJson,
+  siftedList,
   text,
   url,
 } from './config-values.ts';
+import { readTrustedDocuments } from './graphql/trusted-documents.ts';
 import { isProxyName } from './http/client-address.ts';
-import { checkIceServers, checkIceServerUrl } from './ice-servers/ice-server-url.ts';
+import { checkIceServers, checkIceServerUrl, MAX_URLS } from './ice-servers/ice-server-url.ts';
 
 /**
  * Every setting of a deployment, once: what it is, what it may be, what it is by default and why. The
@@ -40,25 +42,29 @@ function setting<T, const D extends string | null>(definition: Setting<T, D>): S
   return definition;
 }
 
-const iceServers = json.transform((value, context) => {
-  const checked = checkIceServers(value);
-  if ('servers' in checked) return checked.servers;
-  for (const message of checked.problems) context.addIssue({ code: 'custom', message });
-  return [];
-});
-
 const turnUrl = checkedBy((value) =>
   /^turns?:/i.test(value) ? checkIceServerUrl(value) : 'is not a turn: or turns: URL (RFC 7065)',
 );
 
+const trustedDocuments = list(text(1, 4096)).transform((names, context) => {
+  const read = readTrustedDocuments(names);
+  if ('documents' in read) return read.documents;
+  for (const message of read.problems) context.addIssue({ code: 'custom', message });
+  return z.NEVER;
+});
+
 const proxyName = checkedBy((value) =>
-  isProxyName(value) ? null : 'is neither an address nor a range nor one of the words',
+  value === 'none' || isProxyName(value) ? null : 'is neither an address nor a range nor one of the words',
 );
+const proxies = list(proxyName)
+  .refine((names) => !names.includes('none') || names.length === 1, { error: 'has `none` beside others' })
+  .transform((names) => names.filter((name) => name !== 'none'));
 
 export const SETTINGS = {
   NODE_ENV: setting({
     group: 'Server',
-    about: 'Kind of deployment. `production` never hands out demo tokens.',
+    about:
+      'Kind of deployment. `production` never hands out demo tokens, and does not start on secrets that are examples or easily guessed.',
     allowed: '`production`, `development` or `test`',
     default: 'development',
     why: 'what Node programs take its absence for; a misspelt one is refused, since it would open the demo',
@@ -97,6 +103,34 @@ export const SETTINGS = {
     why: 'a page from elsewhere is let in by name only; native apps send no origin and need none',
     schema: list(origin),
   }),
+  TRUSTED_DOCUMENTS: setting({
+    group: 'Server',
+    about:
+      'The only GraphQL documents that are run, by their text or by their id. `sdk` stands for those of the SDK of this version.',
+    allowed:
+      'list of JSON files from id to document, as persistedDocuments of the GraphQL Code Generator makes them, and of the word `sdk`',
+    default: null,
+    why: 'other clients than the SDK write documents of their own; the limits hold for all of them',
+    schema: trustedDocuments,
+  }),
+  INTROSPECTION: setting({
+    group: 'Server',
+    about: 'Lets clients ask for the schema, and suggests names in errors (“Did you mean …?”).',
+    allowed: '`true` or `false`',
+    default: null,
+    defaultNote: '`false` in production, else `true`',
+    why: 'who writes a client has `schema.graphql`; the others need not be told what there is',
+    schema: boolean,
+  }),
+  GRAPHIQL: setting({
+    group: 'Server',
+    about: 'Answers browsers at `/graphql` with GraphiQL, which wants INTROSPECTION.',
+    allowed: '`true` or `false`; not `true` with TRUSTED_DOCUMENTS',
+    default: null,
+    defaultNote: '`false` in production and with TRUSTED_DOCUMENTS, else `true`',
+    why: 'a page to try things out on',
+    schema: boolean,
+  }),
   MAX_CONNECTIONS: setting({
     group: 'Server',
     about: 'WebSocket connections one instance takes; further ones are closed with 1013.',
@@ -128,10 +162,38 @@ export const SETTINGS = {
     about:
       'Proxies whose `X-Forwarded-For` tells the address of a client. Name them alone, not networks that clients are in.',
     allowed:
-      'list of addresses, of ranges such as `10.1.0.0/16`, and of the words `loopback`, `linklocal`, `uniquelocal`',
+      'list of addresses, of ranges such as `10.1.0.0/16`, and of the words `loopback`, `linklocal`, `uniquelocal`; or `none`: clients connect directly',
     default: null,
-    why: 'anyone can send that header; from all others it is ignored',
-    schema: list(proxyName),
+    defaultNote: 'not known; then nothing is limited by address',
+    why: "anyone can send that header, so from all others it is ignored; and a proxy that nobody named would have all its clients' limits",
+    schema: proxies,
+  }),
+  CONNECTION_RATE: setting({
+    group: 'Server',
+    about:
+      'WebSocket connections a user may open in a minute, over all instances; further ones are closed with 1013, of an address answered with 429.',
+    allowed: '1 to 1000000',
+    default: '120',
+    why: 'all the windows that MAX_CONNECTIONS_PER_USER allows may come back twice in a minute, as in a rolling restart',
+    schema: integer(1, 1_000_000),
+  }),
+  FAILED_TOKEN_RATE: setting({
+    group: 'Server',
+    about:
+      'Tokens that are not valid (not those that ran out) that a client address may show in a minute, over all instances; then it may show none but those known to be good.',
+    allowed: '1 to 1000000',
+    default: '60',
+    why: 'an app that was given a wrong one and tries each second is not shut out; a search, or a flood of signatures to check, is',
+    schema: integer(1, 1_000_000),
+  }),
+  USERS_PER_ADDRESS: setting({
+    group: 'Server',
+    about:
+      "How many users' worth of CONNECTION_RATE, INITIATE_RATE, JOIN_RATE and SIGNAL_RATE one client address has, of IPv6 one /64. Needs TRUSTED_PROXIES.",
+    allowed: '1 to 1000000',
+    default: '100',
+    why: 'an office or a mobile network behind one address has thousands of users, of whom few are at their limit at once; someone with many accounts is stopped there',
+    schema: integer(1, 1_000_000),
   }),
   DATABASE_URL: setting({
     group: 'Storage',
@@ -181,6 +243,17 @@ export const SETTINGS = {
     allowed: '32 bytes or more',
     default: null,
     why: 'a default would let anyone in; HS256 wants a key as long as its hash (RFC 7518, section 3.2)',
+    secret: true,
+    schema: text(32, 4096),
+  }),
+  JWT_PREVIOUS_SECRET: setting({
+    group: 'Identity',
+    about:
+      'The secret before JWT_SECRET: tokens signed with it are still taken. To change secrets, set both on ' +
+      'every instance, let the signer change, and take this one away when its last token has run out.',
+    allowed: '32 bytes or more, another than JWT_SECRET',
+    default: null,
+    why: 'one secret is enough but while it is being changed',
     secret: true,
     schema: text(32, 4096),
   }),
@@ -282,32 +355,67 @@ export const SETTINGS = {
     why: 'more than a person dials, less than a nuisance',
     schema: integer(1, 10_000),
   }),
+  JOIN_RATE: setting({
+    group: 'Calls',
+    about: 'Joins a user may try in a minute, over all instances; repeats by the same session do not count.',
+    allowed: '1 to 100000',
+    default: '60',
+    why: 'a device that tries each second after a failure; a search for calls that let one in needs far more',
+    schema: integer(1, 100_000),
+  }),
+  SIGNAL_RATE: setting({
+    group: 'Calls',
+    about:
+      'Signals a user may send in a minute, over all instances; repeats under the same number do not count.',
+    allowed: '1 to 10000000',
+    default: '6000',
+    why: 'one of ten who restarts ICE on all nine links sends some 25 signals on each, with the slowest gathering of candidates: that every 2.5 s; with clients that send each candidate by itself every 5 s',
+    schema: integer(1, 10_000_000),
+  }),
   ICE_SERVERS: setting({
     group: 'ICE',
-    about: 'STUN and TURN servers with fixed credentials, given to participants as they are.',
+    about:
+      'STUN and TURN servers with fixed credentials, given to participants as they are. What is not valid in it is left out and logged as an error (see ICE_STRICT).',
     allowed: 'JSON, `RTCIceServer[]` (RFC 7064, RFC 7065)',
     default: null,
     why: 'no outside server is used that the operator did not choose',
     secret: true,
-    schema: iceServers,
+    schema: siftedJson([], checkIceServers),
   }),
   TURN_URLS: setting({
     group: 'ICE',
     about:
-      'TURN servers for which short-lived credentials will be made: checked at start, not used yet. Needs TURN_SECRETS.',
+      'TURN servers for which every participant gets credentials of their own that soon run out. Needs TURN_SECRETS. What is not valid is left out, as for ICE_SERVERS.',
     allowed: 'list of `turn:` and `turns:` URLs (RFC 7065)',
     default: null,
     why: 'as for ICE_SERVERS',
-    schema: list(turnUrl),
+    schema: siftedList(turnUrl, MAX_URLS),
   }),
   TURN_SECRETS: setting({
     group: 'ICE',
-    about: "Secrets shared with those TURN servers (coturn's `static-auth-secret`); the first one signs.",
+    about:
+      "Secrets shared with those TURN servers (coturn's `static-auth-secret`). The first one signs; coturn takes all of its own, so that one list does for both while a secret is changed.",
     allowed: 'list, so that a new one can be brought in beside the old',
     default: null,
     why: 'a default would be known to everyone',
     secret: true,
-    schema: list(text(1, 1024)),
+    schema: siftedList(text(1, 1024), 8),
+  }),
+  TURN_CREDENTIAL_LIFETIME: setting({
+    group: 'ICE',
+    about: 'How long those credentials are good; clients fetch new ones at half of it.',
+    allowed: 'duration, 1m to 1h',
+    default: '1h',
+    why: 'who copies one out of a page relays at your cost for an hour at most; shorter means more fetching',
+    schema: duration('1m', '1h'),
+  }),
+  ICE_STRICT: setting({
+    group: 'ICE',
+    about: 'Refuses to start where anything in ICE_SERVERS, TURN_URLS or TURN_SECRETS is not valid.',
+    allowed: '`true` or `false`',
+    default: 'false',
+    why: 'most calls need no TURN server: one misspelt is no reason to have none; `video_turn_config_valid` tells',
+    schema: boolean,
   }),
   METRICS_PER_CALL: setting({
     group: 'Observability',

@@ -65,6 +65,35 @@ export function list<T>(item: z.ZodType<T, string>) {
     .pipe(z.array(item));
 }
 
+/** What is valid of a setting that is not refused as a whole, and what is wrong with the rest of it. */
+export interface Sifted<T> {
+  readonly valid: T;
+  /** Each with its place, and without the value. */
+  readonly problems: readonly string[];
+}
+
+/** `list`, in which a bad item drops out by itself; `most` items at most. */
+export function siftedList<T>(item: z.ZodType<T, string>, most: number) {
+  return z.string().transform((value): Sifted<readonly T[]> => {
+    const valid: T[] = [];
+    const problems: string[] = [];
+    const parts = value.split(',').map((part) => part.trim());
+    for (const [index, part] of parts.entries()) {
+      const result = item.safeParse(part);
+      const problem =
+        part === ''
+          ? 'is empty'
+          : parts.indexOf(part) < index
+            ? 'is named twice'
+            : result.error?.issues.map(({ message }) => message).join(', ');
+      if (problem !== undefined) problems.push(`item ${index + 1} ${problem}`);
+      else if (valid.length === most) problems.push(`item ${index + 1} is one more than ${most}`);
+      else valid.push(result.data as T);
+    }
+    return { valid, problems };
+  });
+}
+
 /** A URL of one of these schemes, with a host. */
 export function url(...schemes: readonly string[]) {
   return z.url({
@@ -104,12 +133,15 @@ export function checkedBy(check: (value: string) => string | null) {
   });
 }
 
-/** JSON; the message of JSON.parse is dropped, because it quotes the text. */
-export const json = z.string().transform((value, context): unknown => {
-  try {
-    return JSON.parse(value);
-  } catch {
-    context.addIssue({ code: 'custom', message: 'is not JSON' });
-    return z.NEVER;
-  }
-});
+/** JSON, sifted; the message of JSON.parse is dropped, because it quotes the text. */
+export function siftedJson<T>(nothing: T, sift: (value: unknown) => Sifted<T>) {
+  return z.string().transform((text): Sifted<T> => {
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch {
+      return { valid: nothing, problems: ['is not JSON'] };
+    }
+    return sift(value);
+  });
+}

@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { type IceConfig, iceConfigOf } from './config-ice.ts';
+import { checkProduction, checkProductionDatabase, type Report } from './config-production.ts';
 import { SETTINGS, type Setting, type SettingName, type SettingValues } from './config-settings.ts';
 
 /**
@@ -29,7 +31,12 @@ export interface Config {
   readonly redisUrl: string | null;
   readonly jwt: JwtConfig | null;
   readonly allowedOrigins: readonly string[];
-  readonly trustedProxies: readonly string[];
+  /** Null where it is not known whether there are any: then addresses of clients can't be relied on. */
+  readonly trustedProxies: readonly string[] | null;
+  readonly introspection: boolean;
+  readonly graphiql: boolean;
+  /** By id; null: any document is run. */
+  readonly trustedDocuments: ReadonlyMap<string, string> | null;
   /** How long the events of an ended call are kept. */
   readonly eventsKeptMs: number;
   readonly limits: {
@@ -42,13 +49,16 @@ export interface Config {
     readonly disconnectGraceMs: number;
     readonly aloneTimeoutMs: number;
     readonly initiatePerMinute: number;
+    readonly joinsPerMinute: number;
+    readonly signalsPerMinute: number;
+    readonly connectionsPerMinute: number;
+    readonly usersPerAddress: number;
+    readonly failedTokensPerMinute: number;
     readonly maxConnections: number;
     readonly maxConnectionsPerUser: number;
     readonly maxConnectionsPerAddress: number;
   };
-  readonly iceServers: NonNullable<SettingValues['ICE_SERVERS']>;
-  /** The first secret signs. */
-  readonly turn: { readonly urls: readonly string[]; readonly secrets: readonly string[] } | null;
+  readonly ice: IceConfig;
   readonly metricsPerCall: boolean;
   readonly logLevel: SettingValues['LOG_LEVEL'];
   /** Where traces go; null: nowhere, and none are made. */
@@ -63,7 +73,7 @@ export interface Config {
 
 /** Whose tokens are trusted: exactly one of `secret` and `jwksUrl`. */
 export type JwtConfig = { readonly issuer: string; readonly audience: string } & (
-  | { readonly secret: string; readonly jwksUrl: null }
+  | { readonly secret: string; readonly previousSecret: string | null; readonly jwksUrl: null }
   | { readonly secret: null; readonly jwksUrl: string }
 );
 
@@ -79,12 +89,16 @@ export const TIMINGS = {
   statePollMs: 1_000,
   /** An idempotency key is kept as long as a client could still be retrying. */
   idempotencyKeptMs: 600_000,
-  /** Window of INITIATE_RATE, which counts by the minute. */
-  initiateWindowMs: 60_000,
+  /** Window of the rates, which count by the minute. */
+  rateWindowMs: 60_000,
   /** Longest wait for Redis in a rate limit; past it the instance counts by itself. A healthy Redis needs 1 ms. */
   rateLimitAnswerMs: 500,
   /** Difference of clocks that a token's `exp` and `nbf` are forgiven; servers on NTP differ by less. */
   tokenClockToleranceMs: 30_000,
+  /** Between two probes of each ICE server. */
+  iceProbeMs: 60_000,
+  /** What does not answer a probe within this is down: RFC 8489's retransmissions of the first 5 s are in it. */
+  iceProbeAnswerMs: 5_000,
   /** A verified token is checked anew after this, so that a withdrawn key does not live on in the cache. */
   tokenCacheMs: 60_000,
   /** How long a demo token is good: a day of trying things out. */
@@ -110,39 +124,17 @@ export class ConfigError extends Error {
  * setting that is wrong.
  */
 export function loadConfig(env: Environment = process.env): Config {
-  const problems: string[] = [];
-  const bad = new Set<SettingName>();
-  const report = (name: SettingName, what: string) => {
-    bad.add(name);
-    problems.push(`${name} ${what}`);
-  };
-  const parsed: Partial<Record<SettingName, unknown>> = {};
-  for (const [name, setting] of Object.entries(SETTINGS) as [SettingName, Setting][]) {
-    const given = textOf(env, name, setting);
-    if ('problem' in given) {
-      report(name, given.problem);
-      continue;
-    }
-    const text = given.text ?? setting.default;
-    const result = text === null ? null : setting.schema.safeParse(text);
-    if (result === null || result.success) {
-      parsed[name] = result === null ? null : result.data;
-      continue;
-    }
-    const what = result.error.issues.map(describe).join(', ');
-    const shown = setting.secret === true ? '' : ` (it is ${JSON.stringify(text?.slice(0, 80))})`;
-    report(name, `${what}${shown}; allowed: ${setting.allowed}`);
-  }
-  const values = parsed as SettingValues;
+  const { values, problems, bad, report } = parse(env, Object.keys(SETTINGS) as SettingName[]);
 
   const embedded = !isNamed(env, 'DATABASE_URL');
   const production = values.NODE_ENV === 'production';
   // A JWT setting that is there but empty is a deployment that meant to have one: no demo for it.
-  const jwtNamed = (['JWT_SECRET', 'JWT_JWKS_URL', 'JWT_ISSUER', 'JWT_AUDIENCE'] as const).some(
-    (name) => env[name] !== undefined || env[`${name}_FILE`] !== undefined,
-  );
+  const jwtNamed = JWT_SETTINGS.some((name) => env[name] !== undefined || env[`${name}_FILE`] !== undefined);
   const demo = embedded && values.NODE_ENV !== undefined && !production && !jwtNamed;
   checkTogether(values, bad, { production, demo }, report);
+  if (production) checkProduction(values, report);
+  const ice = iceConfigOf(values);
+  if (values.ICE_STRICT) for (const { setting, problem } of ice.problems) report(setting, problem);
   if (problems.length > 0) throw new ConfigError(problems);
 
   return deepFreeze<Config>({
@@ -161,7 +153,10 @@ export function loadConfig(env: Environment = process.env): Config {
     redisUrl: values.REDIS_URL,
     jwt: jwtOf(values),
     allowedOrigins: values.ALLOWED_ORIGINS ?? [],
-    trustedProxies: values.TRUSTED_PROXIES ?? [],
+    trustedProxies: values.TRUSTED_PROXIES,
+    introspection: values.INTROSPECTION ?? !production,
+    graphiql: values.GRAPHIQL ?? (!production && values.TRUSTED_DOCUMENTS === null),
+    trustedDocuments: values.TRUSTED_DOCUMENTS,
     eventsKeptMs: values.EVENT_RETENTION,
     limits: {
       maxParticipants: values.MAX_PARTICIPANTS,
@@ -172,15 +167,16 @@ export function loadConfig(env: Environment = process.env): Config {
       disconnectGraceMs: values.DISCONNECT_GRACE ?? (demo ? DEMO_GRACE : USUAL_GRACE),
       aloneTimeoutMs: values.ALONE_TIMEOUT,
       initiatePerMinute: values.INITIATE_RATE,
+      joinsPerMinute: values.JOIN_RATE,
+      signalsPerMinute: values.SIGNAL_RATE,
+      connectionsPerMinute: values.CONNECTION_RATE,
+      usersPerAddress: values.USERS_PER_ADDRESS,
+      failedTokensPerMinute: values.FAILED_TOKEN_RATE,
       maxConnections: values.MAX_CONNECTIONS,
       maxConnectionsPerUser: values.MAX_CONNECTIONS_PER_USER,
       maxConnectionsPerAddress: values.MAX_CONNECTIONS_PER_ADDRESS ?? defaultPerAddress(values),
     },
-    iceServers: values.ICE_SERVERS ?? [],
-    turn:
-      values.TURN_URLS !== null && values.TURN_SECRETS !== null
-        ? { urls: values.TURN_URLS, secrets: values.TURN_SECRETS }
-        : null,
+    ice,
     metricsPerCall: values.METRICS_PER_CALL,
     logLevel: values.LOG_LEVEL,
     tracing:
@@ -192,6 +188,56 @@ export function loadConfig(env: Environment = process.env): Config {
             ratio: values.OTEL_TRACES_SAMPLER_ARG,
           },
   });
+}
+
+const MIGRATION_SETTINGS = [
+  'NODE_ENV',
+  'DATABASE_URL',
+  'DATA_DIR',
+  'DATABASE_POOL_SIZE',
+  'DATABASE_TIMEOUT',
+] as const satisfies readonly SettingName[];
+
+/** What a migration needs of the environment: it is no server, and may know no other secret. */
+export function loadDatabaseConfig(env: Environment = process.env): Config['database'] {
+  const { values, problems, report } = parse(env, MIGRATION_SETTINGS);
+  if (values.NODE_ENV === 'production') checkProductionDatabase(values, report);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return Object.freeze({
+    url: values.DATABASE_URL,
+    dataDir: values.DATABASE_URL === null ? values.DATA_DIR : null,
+    poolSize: values.DATABASE_POOL_SIZE,
+    timeoutMs: values.DATABASE_TIMEOUT,
+  });
+}
+
+/** Each of these settings by itself. `report` adds to `problems` and to `bad`. */
+function parse(env: Environment, names: readonly SettingName[]) {
+  const problems: string[] = [];
+  const bad = new Set<SettingName>();
+  const report: Report = (name, what) => {
+    bad.add(name);
+    problems.push(`${name} ${what}`);
+  };
+  const parsed: Partial<Record<SettingName, unknown>> = {};
+  for (const name of names) {
+    const setting: Setting = SETTINGS[name];
+    const given = textOf(env, name, setting);
+    if ('problem' in given) {
+      report(name, given.problem);
+      continue;
+    }
+    const text = given.text ?? setting.default;
+    const result = text === null ? null : setting.schema.safeParse(text);
+    if (result === null || result.success) {
+      parsed[name] = result === null ? null : result.data;
+      continue;
+    }
+    const what = result.error.issues.map(describe).join(', ');
+    const shown = setting.secret === true ? '' : ` (it is ${JSON.stringify(text?.slice(0, 80))})`;
+    report(name, `${what}${shown}; allowed: ${setting.allowed}`);
+  }
+  return { values: parsed as SettingValues, problems, bad, report };
 }
 
 /** The text of a setting from the environment or from its file; null where it is not set. */
@@ -242,12 +288,11 @@ function checkTogether(
       report('CALL_DURATION_WARNING', 'is not less than MAX_CALL_DURATION; allowed: a shorter duration');
     }
   }
-  if (fine('TURN_URLS', 'TURN_SECRETS') && (values.TURN_URLS === null) !== (values.TURN_SECRETS === null)) {
-    const [missing, given] =
-      values.TURN_URLS === null
-        ? (['TURN_URLS', 'TURN_SECRETS'] as const)
-        : (['TURN_SECRETS', 'TURN_URLS'] as const);
-    report(missing, `is not set while ${given} is; allowed: both or neither`);
+  if (values.GRAPHIQL === true && values.TRUSTED_DOCUMENTS !== null) {
+    report(
+      'GRAPHIQL',
+      'is true while TRUSTED_DOCUMENTS is set, which refuses what is written in it; allowed: one of them',
+    );
   }
   // A key that is wrong by itself is a key that was meant: issuer and audience are required with it too.
   const { JWT_SECRET: secret = 'wrong', JWT_JWKS_URL: jwksUrl = 'wrong' } = values;
@@ -263,6 +308,12 @@ function checkTogether(
   if (mode.production && jwksUrl?.startsWith('http:')) {
     report('JWT_JWKS_URL', 'is not https in production; allowed: an https:// URL');
   }
+  if (fine('JWT_SECRET', 'JWT_PREVIOUS_SECRET') && values.JWT_PREVIOUS_SECRET !== null) {
+    if (secret === null) report('JWT_PREVIOUS_SECRET', 'is set without JWT_SECRET; allowed: beside it alone');
+    else if (secret === values.JWT_PREVIOUS_SECRET) {
+      report('JWT_PREVIOUS_SECRET', 'is the same as JWT_SECRET; allowed: the secret before that one');
+    }
+  }
   if (secret === null && jwksUrl === null) return;
   for (const name of ['JWT_ISSUER', 'JWT_AUDIENCE'] as const) {
     if (fine(name) && values[name] === null) {
@@ -271,10 +322,16 @@ function checkTogether(
   }
 }
 
+const JWT_SETTINGS = [
+  ...(['JWT_SECRET', 'JWT_PREVIOUS_SECRET', 'JWT_JWKS_URL', 'JWT_ISSUER', 'JWT_AUDIENCE'] as const),
+];
+
 function jwtOf(values: SettingValues): JwtConfig | null {
   const { JWT_SECRET: secret, JWT_JWKS_URL: jwksUrl, JWT_ISSUER: issuer, JWT_AUDIENCE: audience } = values;
   if (issuer === null || audience === null) return null;
-  if (secret !== null) return { secret, jwksUrl: null, issuer, audience };
+  if (secret !== null) {
+    return { secret, previousSecret: values.JWT_PREVIOUS_SECRET, jwksUrl: null, issuer, audience };
+  }
   return jwksUrl === null ? null : { secret: null, jwksUrl, issuer, audience };
 }
 

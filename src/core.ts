@@ -22,7 +22,7 @@ import { watchDeliveries, watchSignals } from './observability/entries.ts';
 import type { Logger } from './observability/logger.ts';
 import type { Metrics } from './observability/metrics.ts';
 import type { Tracing } from './observability/tracing.ts';
-import type { RateLimiter } from './rate-limits/rate-limiter.ts';
+import type { Rates } from './rate-limits/rates.ts';
 import { createInstances, type Instances } from './seats/instances.ts';
 import { SeatService } from './seats/seat.service.ts';
 import { createSignalService } from './signals/signal.service.ts';
@@ -38,10 +38,10 @@ export interface CoreParts {
   readonly pulse: Database;
   readonly log: CallLog;
   readonly channels: Channels;
-  readonly initiations: RateLimiter;
+  readonly rates: Pick<Rates, 'initiate' | 'join' | 'signal'>;
   /** Whether `log` and `channels` reach other instances. */
   readonly hasRedis: boolean;
-  readonly config: Pick<Config, 'limits' | 'eventsKeptMs' | 'iceServers'>;
+  readonly config: Pick<Config, 'limits' | 'eventsKeptMs' | 'ice'>;
   readonly metrics: Metrics;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -140,13 +140,14 @@ export function createCore(parts: CoreParts): Core {
       unit,
       log,
       limits: config.limits,
-      initiations: parts.initiations,
+      rates: parts.rates,
       metrics,
       untilDone,
     }),
     signals: createSignalService({
       log,
       feeds,
+      rate: parts.rates.signal,
       metrics,
       createLog: (callId) => outbox.createLog(callId),
       whyNoSeat: seatRefusal,
@@ -154,7 +155,7 @@ export function createCore(parts: CoreParts): Core {
       onTaken: watchSignals(logger),
     }),
     conversations: createConversationService({ database, sweepDue: () => sweeper.sweepDue() }),
-    iceServers: createIceServerService({ servers: config.iceServers, whyNoSeat: seatRefusal, now }),
+    iceServers: createIceServerService({ ...config.ice, whyNoSeat: seatRefusal, now }),
     subscriptions: {
       callEvents: (viewer, args, socket) => seats.open(viewer, args, socket),
       incomingCalls: (viewer) => rings.open(viewer.userId),

@@ -51,6 +51,9 @@ export type ErrorCode =
   | 'BAD_USER_INPUT'
   | 'UNAUTHENTICATED'
   | 'FORBIDDEN'
+  // As Apollo's clients know them: they send the text then.
+  | 'PERSISTED_QUERY_NOT_FOUND'
+  | 'PERSISTED_QUERY_NOT_SUPPORTED'
   | 'INTERNAL_SERVER_ERROR';
 
 /**
@@ -65,7 +68,10 @@ export const CLOSE = {
   TOO_LARGE: { code: 1009, reason: 'Message too big', comeBack: false },
   /** The instance drains. Come back; another one serves you. */
   RESTARTING: { code: 1012, reason: 'Service restart', comeBack: true },
-  /** The instance, or the user or the address on it, has as many connections as it may have. Come back later. */
+  /**
+   * The instance, or the user or the address on it, has as many connections as it may have, or opened too many
+   * within a minute; or too many tokens of the address were not valid. Come back later.
+   */
   FULL: { code: 1013, reason: 'Too many connections, try again later', comeBack: true },
   /** Events came faster than the socket took them. Come back with the last cursor; nothing is lost. */
   TOO_SLOW: { code: 4008, reason: 'Too slow: come back with your last cursor', comeBack: true },

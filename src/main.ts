@@ -1,5 +1,6 @@
 import { startApp } from './app.ts';
 import { ConfigError, loadConfig } from './config.ts';
+import { MigrationsMissing } from './database/failures.ts';
 import { createLogger } from './observability/logger.ts';
 
 /** Reads the configuration, starts, and turns signals of the system into an orderly stop. */
@@ -42,8 +43,7 @@ async function main(): Promise<void> {
 
 main().catch((error: unknown) => {
   const isConfig = error instanceof ConfigError;
-  process.stderr.write(
-    `${isConfig ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
-  );
+  const known = isConfig || error instanceof MigrationsMissing;
+  process.stderr.write(`${known ? error.message : error instanceof Error ? error.stack : String(error)}\n`);
   process.exit(isConfig ? EX_CONFIG : 1);
 });

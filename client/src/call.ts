@@ -24,7 +24,7 @@ import {
   SendSignalDocument,
   SetMediaStateDocument,
 } from './generated/graphql.ts';
-import { type FetchedIceServers, IceServers } from './ice-servers.ts';
+import { type FetchedIceServers, fetchIceServers, IceServers } from './ice-servers.ts';
 import type { LinkStats } from './links/link-stats.ts';
 import { Mesh } from './links/mesh.ts';
 import type { LinkState, MediaSource } from './links/types.ts';
@@ -87,6 +87,7 @@ export class Call extends Emitter<CallEvents> {
   #over: CallOver | null = null;
   #degraded = false;
   readonly #links = new Map<string, LinkView>();
+  readonly #iceServers: IceServers;
   readonly #mesh: Mesh;
   readonly #stream: CallStream;
   readonly #outbox: SignalOutbox;
@@ -111,10 +112,18 @@ export class Call extends Emitter<CallEvents> {
       send: async (input) => (await connection.request(SendSignalDocument, { input }, null)).sendSignal,
       failed: (error) => this.emit('error', error),
     });
+    this.#iceServers = new IceServers(() => fetchIceServers(connection, call.id), deps.iceServers, {
+      renewed: (servers, late) => {
+        this.#mesh.setConfiguration({ ...deps.rtcConfiguration, iceServers: [...servers] });
+        if (late) this.#mesh.restartIce('unconnected');
+      },
+      failed: (error) => this.emit('error', error),
+    });
     this.#mesh = new Mesh({
       configuration: { ...deps.rtcConfiguration, iceServers: deps.iceServers?.servers ?? [] },
       send: (to, toJoinSeq, signal) => this.#outbox.push(to, toJoinSeq, signal),
       reachable: (userId) => this.#isReachable(userId),
+      freshServers: () => this.#iceServers.fresh(),
       sends: media !== null,
     });
     this.#follow();
@@ -236,15 +245,8 @@ export class Call extends Emitter<CallEvents> {
   #follow(): void {
     const { connection, media } = this.#deps;
     const mesh = this.#mesh;
-    const iceServers = new IceServers(connection, this.id, this.#deps.iceServers, {
-      renewed: (servers, late) => {
-        mesh.setConfiguration({ ...this.#deps.rtcConfiguration, iceServers: [...servers] });
-        if (late) mesh.restartIce('unconnected');
-      },
-      failed: (error) => this.emit('error', error),
-    });
     this.#undo.push(
-      () => iceServers.close(),
+      () => this.#iceServers.close(),
       mesh.on('state', ({ userId, state }) => {
         if (state === null) this.#links.delete(userId);
         else this.#see(userId, { link: state });

@@ -62,6 +62,12 @@ export class Connection extends Emitter<ConnectionEvents> {
   #hurry: (() => void) | null = null;
   /** What waits for an answer or for events, and is told when the connection is closed. */
   readonly #open = new Set<(error: ConnectionError) => void>();
+  #socket: WebSocket | null = null;
+  /**
+   * Operations that were begun while the socket went: graphql-ws would send them on the next one before those
+   * that had no answer on the last. Null where none has to wait.
+   */
+  #held: (() => void)[] | null = null;
   #unlisten: (() => void) | null = null;
 
   /** Throws a TypeError for what is no URL. */
@@ -150,16 +156,24 @@ export class Connection extends Emitter<ConnectionEvents> {
       },
     };
     this.#client ??= this.#createClient();
-    const stop = this.#client.subscribe<Data>(payload, {
-      next: ({ data, errors }) => {
-        if (over) return;
-        if (errors && errors.length > 0) end(errorOf(errors));
-        else sink.next(data as Data);
-      },
-      error: (cause) => end(errorOf(cause)),
-      complete: () => end(null),
-    });
+    const client = this.#client;
+    let stop = () => {};
+    const begin = () => {
+      if (over) return;
+      stop = client.subscribe<Data>(payload, {
+        next: ({ data, errors }) => {
+          if (over) return;
+          if (errors && errors.length > 0) end(errorOf(errors));
+          else sink.next(data as Data);
+        },
+        error: (cause) => end(errorOf(cause)),
+        complete: () => end(null),
+      });
+    };
     this.#open.add(end);
+    if (this.#socket && this.#socket.readyState >= WebSocket.CLOSING) this.#held ??= [];
+    if (this.#held) this.#held.push(begin);
+    else begin();
     return () => {
       over = true;
       this.#open.delete(end);
@@ -195,6 +209,9 @@ export class Connection extends Emitter<ConnectionEvents> {
       },
       on: {
         connecting: (again) => this.#become(again ? 'reconnecting' : 'connecting', turn),
+        opened: (socket) => {
+          if (turn === this.#turn) this.#socket = socket as WebSocket;
+        },
         connected: () => {
           clearTimeout(handshake);
           this.#become('connected', turn);
@@ -202,6 +219,7 @@ export class Connection extends Emitter<ConnectionEvents> {
         closed: () => {
           clearTimeout(handshake);
           clearTimeout(pong);
+          if (turn === this.#turn) this.#holdForATurn(turn);
           this.#become('reconnecting', turn);
         },
         ping: (received) => {
@@ -229,6 +247,18 @@ export class Connection extends Emitter<ConnectionEvents> {
     }
   }
 
+  /** By then what had no answer stands in line for the next socket. */
+  #holdForATurn(turn: number): void {
+    this.#socket = null;
+    this.#held ??= [];
+    setTimeout(() => {
+      if (turn !== this.#turn) return;
+      const held = this.#held ?? [];
+      this.#held = null;
+      for (const begin of held) begin();
+    });
+  }
+
   #pause(tries: number): Promise<void> {
     const most = Math.min(TIMES.longestPause, TIMES.firstPause * 2 ** Math.min(tries, 16));
     return new Promise((resolve) => {
@@ -252,6 +282,8 @@ export class Connection extends Emitter<ConnectionEvents> {
     if (client === null) return;
     this.#client = null;
     this.#turn += 1;
+    this.#socket = null;
+    this.#held = null;
     this.#unlisten?.();
     this.#hurry?.();
     this.#closed = error;

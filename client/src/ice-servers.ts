@@ -9,9 +9,9 @@ const TIMES = {
   /** A call does not wait longer for them: without they may do in a network of one's own. */
   first: 3_000,
   retry: 5_000,
-  /** Bounds of the time to the next fetch: this page's clock may be wrong. */
+  /** Bounds of the time to the next fetch: this page's clock may be wrong. Credentials are good for 1 h at most. */
   soonest: 30_000,
-  latest: 6 * 3_600_000,
+  latest: 1_800_000,
 };
 
 export interface FetchedIceServers {
@@ -62,23 +62,38 @@ export interface IceServersOptions {
 
 /** Fetches them for as long as the call lasts. */
 export class IceServers {
-  readonly #options: IceServersOptions;
   readonly #fetch: () => Promise<FetchedIceServers>;
+  readonly #options: IceServersOptions;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** The renewal that is under way. */
+  #renewal: Promise<void> | null = null;
+  /**
+   * By the clock on the wall: timers stand still while a device sleeps, and credentials run out meanwhile.
+   * 0: there are none.
+   */
+  #staleAt = 0;
   #closed = false;
   #late: boolean;
 
   /** `first`: what was fetched already; null where that failed. */
   constructor(
-    connection: Connection,
-    callId: string,
+    fetch: () => Promise<FetchedIceServers>,
     first: FetchedIceServers | null,
     options: IceServersOptions,
   ) {
+    this.#fetch = fetch;
     this.#options = options;
-    this.#fetch = () => fetchIceServers(connection, callId);
     this.#late = first === null;
-    this.#schedule(first?.refreshMs ?? TIMES.retry);
+    if (first) this.#keepFor(first.refreshMs);
+    else this.#schedule(TIMES.retry);
+  }
+
+  /**
+   * To be waited for before ICE is restarted, by either side: it gathers candidates with what there is then.
+   * Resolves when that is fresh; or could not be renewed in 3 s, for it may do all the same.
+   */
+  async fresh(): Promise<void> {
+    if (!this.#closed && Date.now() >= this.#staleAt) await this.#renew();
   }
 
   close(): void {
@@ -86,22 +101,34 @@ export class IceServers {
     clearTimeout(this.#timer);
   }
 
+  #keepFor(ms: number): void {
+    this.#staleAt = Date.now() + ms;
+    this.#schedule(ms);
+  }
+
   #schedule(delay: number): void {
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.#renew(), delay);
   }
 
-  async #renew(): Promise<void> {
-    let delay = TIMES.retry;
+  #renew(): Promise<void> {
+    this.#renewal ??= this.#renewNow().finally(() => {
+      this.#renewal = null;
+    });
+    return this.#renewal;
+  }
+
+  async #renewNow(): Promise<void> {
     try {
       const { servers, refreshMs } = await this.#fetch();
       if (this.#closed) return;
+      this.#keepFor(refreshMs);
       this.#options.renewed(servers, this.#late);
       this.#late = false;
-      delay = refreshMs;
     } catch (error) {
       if (this.#closed) return;
+      this.#schedule(TIMES.retry);
       this.#options.failed(error as Error);
     }
-    this.#schedule(delay);
   }
 }

@@ -16,9 +16,14 @@ const OVERTAKEN: ReadonlySet<RejectionCode> = new Set([
 /** Nothing is wrong with the signal: the same one, under its number, a little later. */
 const LATER: ReadonlySet<RejectionCode> = new Set(['SIGNALING_UNAVAILABLE', 'RATE_LIMITED', 'TIMEOUT']);
 /** The same of errors. */
-const PASSING: ReadonlySet<string> = new Set(['INTERNAL_SERVER_ERROR', 'TIMEOUT']);
+const PASSING: ReadonlySet<string> = new Set(['INTERNAL_SERVER_ERROR', 'TIMEOUT', 'RATE_LIMITED']);
 /** Milliseconds between two tries; the pause doubles. */
 const PAUSE = { first: 250, longest: 2_000 };
+/**
+ * How far a number may be ahead of the oldest that is not taken. The server remembers the last 256: one that
+ * was refused for a while must not fall below them while those after it are taken.
+ */
+const AHEAD = 200;
 
 export interface SignalOutboxOptions {
   readonly callId: string;
@@ -32,8 +37,10 @@ export interface SignalOutboxOptions {
 export class SignalOutbox {
   readonly #options: SignalOutboxOptions;
   #clientSeq = 0;
-  /** To be sent after the pause, in the order of their numbers; what is new waits behind them. */
+  /** To be sent, in the order of their numbers: after the pause, or when older ones are taken. */
   #waiting: SendSignalInput[] = [];
+  /** The numbers that are under way. */
+  readonly #sent = new Set<number>();
   #timer: ReturnType<typeof setTimeout> | null = null;
   #pause = PAUSE.first;
   #closed = false;
@@ -45,14 +52,13 @@ export class SignalOutbox {
   push(to: string, toJoinSeq: number, signal: SignalInput): void {
     const { callId, sessionId } = this.#options;
     this.#clientSeq += 1;
-    const input = { callId, sessionId, to, toJoinSeq, clientSeq: this.#clientSeq, signal };
-    if (this.#timer === null) void this.#send(input);
-    else this.#waiting.push(input);
+    this.#waiting.push({ callId, sessionId, to, toJoinSeq, clientSeq: this.#clientSeq, signal });
+    this.#sendWaiting();
   }
 
   /** There is a connection again: what the end of the last one kept goes now. */
   resume(): void {
-    if (this.#timer === null) this.#sendAll();
+    this.#sendWaiting();
   }
 
   close(): void {
@@ -64,21 +70,23 @@ export class SignalOutbox {
   async #send(input: SendSignalInput): Promise<void> {
     try {
       const result = await this.#options.send(input);
+      this.#sent.delete(input.clientSeq);
       if (this.#closed) return;
       if (result.__typename === 'SendSignalSuccess') this.#pause = PAUSE.first;
-      else if (LATER.has(result.code)) this.#later(input, result.retryAfterMs);
+      else if (LATER.has(result.code)) return this.#later(input, result.retryAfterMs);
       else if (!OVERTAKEN.has(result.code)) {
         this.#options.failed(new RequestError(result.code, result.message));
       }
     } catch (error) {
+      this.#sent.delete(input.clientSeq);
       if (this.#closed) return;
       // Until the app connects again.
-      if (error instanceof ConnectionError) this.#keep(input);
+      if (error instanceof ConnectionError) return this.#keep(input);
       // The server's own fault may pass, and its database may come back.
-      else if (error instanceof RequestError && PASSING.has(error.code)) {
-        this.#later(input, null);
-      } else this.#options.failed(error as Error);
+      if (error instanceof RequestError && PASSING.has(error.code)) return this.#later(input, null);
+      this.#options.failed(error as Error);
     }
+    this.#sendWaiting();
   }
 
   #keep(input: SendSignalInput): void {
@@ -86,8 +94,15 @@ export class SignalOutbox {
     this.#waiting.sort((one, other) => one.clientSeq - other.clientSeq);
   }
 
-  #sendAll(): void {
-    for (const waiting of this.#waiting.splice(0)) void this.#send(waiting);
+  /** Not during a pause, and none too far ahead of one that is not taken. */
+  #sendWaiting(): void {
+    while (this.#timer === null && this.#waiting.length > 0) {
+      const [next] = this.#waiting as [SendSignalInput];
+      if (next.clientSeq > Math.min(next.clientSeq, ...this.#sent) + AHEAD) return;
+      this.#waiting.shift();
+      this.#sent.add(next.clientSeq);
+      void this.#send(next);
+    }
   }
 
   #later(input: SendSignalInput, retryAfterMs: number | null): void {
@@ -96,7 +111,7 @@ export class SignalOutbox {
     this.#timer = setTimeout(
       () => {
         this.#timer = null;
-        this.#sendAll();
+        this.#sendWaiting();
       },
       Math.max(this.#pause, retryAfterMs ?? 0),
     );

@@ -30,7 +30,8 @@ export async function createDemoTokens(
 ): Promise<DemoTokens> {
   if (!config.demo)
     throw new Error('Demo tokens are for a demo alone: embedded, not production, no JWT setting.');
-  const jwt: JwtConfig = { secret, jwksUrl: null, issuer: 'ringdown-demo', audience: 'ringdown-demo' };
+  const trusted = { issuer: 'ringdown-demo', audience: 'ringdown-demo' };
+  const jwt: JwtConfig = { secret, previousSecret: null, jwksUrl: null, ...trusted };
   const key = new TextEncoder().encode(secret);
   const sign = (userId: string, scope: string) =>
     new SignJWT({ scope })

@@ -1,8 +1,17 @@
-import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
+import {
+  type CryptoKey,
+  createRemoteJWKSet,
+  customFetch,
+  errors,
+  type FetchImplementation,
+  type JWTPayload,
+  type JWTVerifyOptions,
+  jwtVerify,
+} from 'jose';
 import { isId } from '../ids.ts';
 import type { Viewer } from './viewer.ts';
 
-/** Whose tokens are trusted: exactly one of `secret` and `jwksUrl`. */
+/** Whose tokens are trusted: exactly one of `secret` and `jwksUrl`; a previous secret beside the first. */
 export type TokenVerifierOptions = {
   readonly issuer: string;
   readonly audience: string;
@@ -10,10 +19,28 @@ export type TokenVerifierOptions = {
   readonly clockToleranceMs: number;
   /** Longest time in milliseconds after which a token is checked anew. */
   readonly cacheMs: number;
+  /** Told of each try to fetch the issuer's keys that failed; there is one a second at most. */
+  readonly onKeysUnavailable?: (error: unknown) => void;
 } & (
-  | { readonly secret: string; readonly jwksUrl: null }
+  | { readonly secret: string; readonly previousSecret: string | null; readonly jwksUrl: null }
   | { readonly secret: null; readonly jwksUrl: string }
 );
+
+/** Of a key set, in milliseconds. */
+export const KEY_SET_TIMINGS = {
+  /**
+   * A set is fetched again when it is this old, so a key that is taken out opens nothing after that and
+   * `cacheMs`. A set that can't be fetched any more is good for no longer either: then clients are told to
+   * come back, since nobody knows which keys were withdrawn.
+   */
+  maxAgeMs: 300_000,
+  /** For a `kid` that it does not have it is fetched sooner, but not more often than this. */
+  cooldownMs: 30_000,
+  /** Between two tries where one failed. */
+  retryMs: 1_000,
+  /** Longest wait for an answer. */
+  timeoutMs: 5_000,
+} as const;
 
 /**
  * A token that opens nothing. 'missing': there is none; 'invalid': it will never be good; 'expired': a
@@ -40,6 +67,8 @@ export interface TokenVerifier {
    * TokenError, or KeysUnavailable.
    */
   verify(token: string | null | undefined): Promise<Viewer>;
+  /** Whether the token was good here a short time ago; it may have run out since. */
+  knows(token: string): boolean;
 }
 
 /** Longest token taken, in characters: what is longer is not worth its check. */
@@ -47,7 +76,7 @@ const MAX_TOKEN_LENGTH = 8_192;
 /** Verified tokens remembered; an HTTP client sends the same one with every request. */
 const CACHE_SIZE = 1_000;
 /** Fixed here, so that a token can't choose; no HMAC among them, whose key would be a public one. */
-const PUBLIC_KEY_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA'];
+export const PUBLIC_KEY_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA'];
 
 /**
  * Verifies JSON Web Tokens (RFC 7519): signature, issuer, audience, `exp`, and `sub` by the rule of ids.
@@ -78,7 +107,7 @@ export function createTokenVerifier(
         known && at < known.until
           ? known
           : await check(token, { ...rules, currentDate: new Date(at) }).then((payload) => {
-              const viewer = viewerOf(payload);
+              const viewer = viewerOf(payload, at, options.clockToleranceMs);
               return { viewer, until: Math.min(viewer.tokenExpiresAt, at + options.cacheMs) };
             });
       // Set last is used last: the first of the map is the one to go.
@@ -86,29 +115,75 @@ export function createTokenVerifier(
       if (cache.size > CACHE_SIZE) cache.delete(cache.keys().next().value!);
       return entry.viewer;
     },
+    knows: (token) => cache.has(token),
   };
 }
 
 type SignatureCheck = (token: string, rules: JWTVerifyOptions) => Promise<JWTPayload>;
 
+/** Keys that a token's header (`jwk`, `jku`, `x5c`, `x5u`) brings along or points to are never looked at. */
 function signatureCheck(options: TokenVerifierOptions): SignatureCheck {
   if (options.secret !== null) {
-    const secret = new TextEncoder().encode(options.secret);
-    return (token, rules) =>
-      jwtVerify(token, secret, rules).then(
-        ({ payload }) => payload,
-        (error: unknown) => Promise.reject(tokenErrorOf(error) ?? INVALID()),
-      );
-  }
-  const keys = createRemoteJWKSet(new URL(options.jwksUrl));
-  return (token, rules) =>
-    jwtVerify(token, keys, rules).then(
-      ({ payload }) => payload,
-      (cause: unknown) =>
-        Promise.reject(
-          tokenErrorOf(cause) ?? new KeysUnavailable("The issuer's keys can't be had.", { cause }),
-        ),
+    const secrets = [options.secret, options.previousSecret].flatMap((secret) =>
+      secret === null ? [] : [new TextEncoder().encode(secret)],
     );
+    return (token, rules) =>
+      withOneOf(secrets, token, rules).catch((error) => Promise.reject(tokenErrorOf(error) ?? INVALID()));
+  }
+  const keys = createRemoteJWKSet(new URL(options.jwksUrl), {
+    cacheMaxAge: KEY_SET_TIMINGS.maxAgeMs,
+    cooldownDuration: KEY_SET_TIMINGS.cooldownMs,
+    timeoutDuration: KEY_SET_TIMINGS.timeoutMs,
+    [customFetch]: patientFetch(options.onKeysUnavailable ?? (() => {})),
+  });
+  const check: SignatureCheck = async (token, rules) => {
+    try {
+      return (await jwtVerify(token, keys, rules)).payload;
+    } catch (error) {
+      // Two keys of a kind, and a token that does not say which.
+      if (error instanceof errors.JWKSMultipleMatchingKeys) return withOneOf(error, token, rules);
+      throw error;
+    }
+  };
+  return (token, rules) =>
+    check(token, rules).catch((cause) =>
+      Promise.reject(
+        tokenErrorOf(cause) ?? new KeysUnavailable("The issuer's keys can't be had.", { cause }),
+      ),
+    );
+}
+
+/** With the first key that made the signature: while keys are changed there are two. */
+async function withOneOf(
+  keys: Iterable<Uint8Array> | AsyncIterable<CryptoKey>,
+  token: string,
+  rules: JWTVerifyOptions,
+): Promise<JWTPayload> {
+  for await (const key of keys) {
+    try {
+      return (await jwtVerify(token, key, rules)).payload;
+    } catch (error) {
+      if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
+    }
+  }
+  throw new errors.JWSSignatureVerificationFailed();
+}
+
+/** jose's pause between two fetches counts those that went well; an issuer in trouble needs it more. */
+function patientFetch(onFailure: (error: unknown) => void): FetchImplementation {
+  let failedAt = Number.NEGATIVE_INFINITY;
+  return async (url, init) => {
+    if (performance.now() < failedAt + KEY_SET_TIMINGS.retryMs) throw new Error('It failed a moment ago.');
+    try {
+      const response = await fetch(url, init);
+      if (response.status !== 200) throw new Error(`The status is ${response.status}.`);
+      return response;
+    } catch (error) {
+      failedAt = performance.now();
+      onFailure(error);
+      throw error;
+    }
+  };
 }
 
 const INVALID = () => new TokenError('invalid', 'The token is not valid.');
@@ -126,19 +201,23 @@ function tokenErrorOf(error: unknown): TokenError | null {
     errors.JOSEAlgNotAllowed,
     errors.JOSENotSupported,
     errors.JWKSNoMatchingKey,
-    errors.JWKSMultipleMatchingKeys,
   ];
   return tokensFault.some((kind) => error instanceof kind) ? INVALID() : null;
 }
 
-function viewerOf(payload: JWTPayload): Viewer {
+function viewerOf(payload: JWTPayload, at: number, toleranceMs: number): Viewer {
   const { sub, exp, scope } = payload;
-  if (!isId(sub) || exp === undefined) {
+  if (!isId(sub)) {
     throw new TokenError('invalid', `The token's claim "sub" is not an id of 1 to 128 characters.`);
   }
+  // JSON can say 1e999.
+  if (!Number.isFinite(exp)) {
+    throw new TokenError('invalid', 'The token\'s claim "exp" is missing or not the right one.');
+  }
+  const end = (exp as number) * 1_000;
   // A scope that is not text grants nothing.
   const scopes = typeof scope === 'string' ? scope.split(' ').filter((word) => word !== '') : [];
-  return { userId: sub, scopes: new Set(scopes), tokenExpiresAt: exp * 1_000 };
+  return { userId: sub, scopes: new Set(scopes), tokenExpiresAt: at < end ? end : end + toleranceMs };
 }
 
 /** The token of an `Authorization` header or connection parameter (RFC 6750, section 2.1), or null. */

@@ -3,6 +3,7 @@ import {
   type CallLog,
   CLIENT_SEQ_WINDOW,
   type Entry,
+  type Head,
   LOG_LENGTH,
   LogUnavailable,
   type Position,
@@ -86,12 +87,18 @@ export class CallFeed {
   #gapTimer: NodeJS.Timeout | undefined;
   #trimming: NodeJS.Immediate | undefined;
   #seats = new Map<string, SeatHolder>();
+  /** As the log had them when it was lost. */
+  #seatsAtLoss: ReadonlyMap<string, SeatHolder> = new Map();
   #version = 0;
+  /** From which the log goes on, where it does not continue what the feed has; until the streams are told. */
+  #newHead: Head | 'unknown' | null = null;
   /**
    * By sender and session, the clientSeqs that were taken in local epochs, of which the log never learns, and
    * those of the log that the feed had when the log was lost.
    */
   readonly #takenLocally = new Map<string, number[]>();
+  /** By session, the highest clientSeq that is behind it, as far as the feed has seen. */
+  readonly #lastSeq = new Map<string, number>();
   /** Signals of which nobody knows whether the log has them: not to be taken locally too. */
   readonly #inDoubt = new Set<string>();
   #appending = 0;
@@ -238,7 +245,7 @@ export class CallFeed {
   #trim(): void {
     this.#trimming = undefined;
     const surplus = this.#items.length - FEED_LENGTH;
-    this.#items.splice(0, surplus);
+    for (const item of this.#items.splice(0, surplus)) this.#noteSeq(item);
     this.#first += surplus;
     for (const reader of this.#readers) if (reader.index < this.#first) reader.fellBehind();
   }
@@ -268,39 +275,55 @@ export class CallFeed {
     return this.#work;
   }
 
-  /** Reads what is missing. False where the log does not continue what the feed has: a hole. */
-  async #catchUp(): Promise<boolean> {
+  /** Reads what is missing, or where the log does not continue what the feed has, starts over: a hole. */
+  async #catchUp(): Promise<void> {
     for (;;) {
+      // A head that nobody was told of goes out of date.
+      if (this.#newHead) return this.#startOver();
       const from = this.#logPosition;
       const page = await this.#log.read(this.callId, from.seq, READ_PAGE);
-      if (this.isClosed()) return true;
+      if (this.isClosed()) return;
       const own = page[0];
       if (own?.seq !== from.seq || own.token !== from.token) return this.#startOver();
       for (const entry of page.slice(1)) {
         if (entry.seq === this.#logPosition.seq + 1) this.#take(entry);
       }
       if (this.#mode === 'live') this.#drain();
-      if (page.length < READ_PAGE) return true;
+      if (page.length < READ_PAGE) return;
     }
   }
 
-  /** The log is another one now, or no longer reaches back: from its head on, and every stream is told. */
-  async #startOver(): Promise<false> {
+  /**
+   * The log is another one now, or no longer reaches back: from its head on, and every stream is told. In a local
+   * epoch only when the epoch is over: until then the feed knows what it has told, and not what the head has.
+   */
+  async #startOver(): Promise<void> {
     // Of the log that was. What comes from now on is in the head that is asked for, or after it.
     this.#early.clear();
+    this.#newHead = 'unknown';
     const head = await this.#log.head(this.callId);
-    if (this.isClosed()) return false;
-    if (head) {
-      this.#logPosition = { seq: head.seq, token: head.token };
-      this.#lastPlace = this.#logPosition;
-      this.#version = Math.max(this.#version, head.version);
-      this.#seats = new Map(head.seats);
+    if (this.isClosed()) return;
+    if (head) this.#newHead = head;
+    if (this.#mode !== 'live') {
+      // Lost once more: there is nothing yet to go back to.
+      if (!head) throw new LogUnavailable('The log is not there any more');
+      return;
     }
-    if (this.#mode === 'live') {
-      this.#add({ kind: 'hole', place: this.#lastPlace });
-      this.#drain();
-    }
-    return false;
+    this.#takeNewHead();
+    this.#add({ kind: 'hole', place: this.#lastPlace });
+    this.#drain();
+  }
+
+  /** Whether there was one to go on from. */
+  #takeNewHead(): boolean {
+    const head = this.#newHead;
+    this.#newHead = null;
+    if (head === null || head === 'unknown') return false;
+    this.#logPosition = { seq: head.seq, token: head.token };
+    this.#lastPlace = this.#logPosition;
+    this.#version = Math.max(this.#version, head.version);
+    this.#seats = new Map(head.seats);
+    return true;
   }
 
   isClosed(): boolean {
@@ -312,7 +335,9 @@ export class CallFeed {
   degrade(): void {
     if (this.#mode !== 'live') return;
     this.#mode = 'local';
+    this.#seatsAtLoss = new Map(this.#seats);
     for (const item of this.#items) {
+      this.#noteSeq(item);
       if (item.kind !== 'entry' || item.entry.kind !== 'signal') continue;
       // Of an outage before this one: a second time it would push an older one out of what is remembered.
       if (!this.tookLocally(item.entry.signal)) this.#rememberTaken(item.entry.signal);
@@ -332,16 +357,17 @@ export class CallFeed {
         this.#owed = [];
         return;
       }
-      let recovered = await this.#catchUp();
+      await this.#catchUp();
       // Read again, so that the place from which the log goes on lies behind what this instance has told already.
       while (this.#owed.length > 0 && this.#mode === 'local') {
         await this.#appendOwed();
-        recovered = (await this.#catchUp()) && recovered;
+        await this.#catchUp();
       }
       if (this.#mode !== 'local') return;
       this.#mode = 'live';
       // From here on the log itself is asked.
       this.#inDoubt.clear();
+      const recovered = !this.#takeNewHead();
       this.#lastPlace = this.#logPosition;
       this.#add({ kind: 'restored', place: this.#logPosition, recovered });
       this.#drain();
@@ -362,9 +388,21 @@ export class CallFeed {
     if (this.#owed.length > LOG_LENGTH) this.#owed.shift();
   }
 
+  /** Whether there are signals of the session that the log does not have yet: another one would overtake them. */
+  owesOf(draft: SignalDraft): boolean {
+    if (this.#owed.length === 0) return false;
+    const session = sessionOf(draft);
+    return this.#owed.some((owed) => sessionOf(owed) === session);
+  }
+
   /** Whether it has taken signals that the log does not have yet. */
   get owes(): boolean {
     return this.#owed.length > 0;
+  }
+
+  /** Whether the seat was taken while the log is out of reach: what the feed reads of it first is older then. */
+  isNewToLog(userId: string, joinSeq: number): boolean {
+    return this.#mode === 'local' && this.#seatsAtLoss.get(userId)?.joinSeq !== joinSeq;
   }
 
   /** A change of state as the database tells it, while the log does not. */
@@ -392,9 +430,11 @@ export class CallFeed {
     if (!wanted.every(([userId, { joinSeq }]) => this.#isConnectedHere(userId, joinSeq))) return null;
     if (this.#inDoubt.has(nameOf(draft)) || this.#isOvertaking(draft)) return null;
     if (this.tookLocally(draft)) return { outcome: 'duplicate', at: now };
-    // Below what is known of the session: whether the log had taken it nobody can say now.
-    if (draft.clientSeq < Math.max(...(this.#takenLocally.get(sessionOf(draft)) ?? [0]))) return null;
+    // One before it was sent by way of another instance, or is yet to be sent again; and an older one the log may
+    // have, which nobody can say now.
+    if (!this.#isNext(draft)) return null;
     this.#rememberTaken(draft);
+    this.#lastSeq.set(sessionOf(draft), draft.clientSeq);
     // To the seat of now: one that is taken later may not get it. To several goes `renegotiate` alone, which is no
     // use to those who come back: their links start over anyway.
     const [only, ...more] = wanted;
@@ -424,6 +464,26 @@ export class CallFeed {
       if (entry.kind === 'signal' && sessionOf(entry.signal) === sessionOf(draft)) return true;
     }
     return false;
+  }
+
+  #isNext(draft: SignalDraft): boolean {
+    const last = this.#lastSeq.get(sessionOf(draft));
+    // Where the feed has nothing of the log, its streams have been told of a hole, and nothing older will come.
+    if (last === undefined && this.#logPosition.token === '') return true;
+    return draft.clientSeq === (last ?? 0) + 1;
+  }
+
+  #noteSeq(item: FeedItem): void {
+    if (item.kind !== 'entry' || item.entry.kind !== 'signal') return;
+    const { signal } = item.entry;
+    const session = sessionOf(signal);
+    this.#lastSeq.set(session, Math.max(this.#lastSeq.get(session) ?? 0, signal.clientSeq));
+  }
+
+  /** It was refused for good: its sender goes on with the next one. */
+  refused(draft: SignalDraft): void {
+    for (const item of this.#items) this.#noteSeq(item);
+    if (this.#isNext(draft)) this.#lastSeq.set(sessionOf(draft), draft.clientSeq);
   }
 
   #rememberTaken(signal: Pick<SignalDraft, 'from' | 'sessionId' | 'clientSeq'>): void {

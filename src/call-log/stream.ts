@@ -48,6 +48,8 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
   /** Entries of the log up to this number are not for the stream, or were told already. */
   #told = 0;
   #next = 0;
+  /** Whether entries of the log may be of the time before the seat. */
+  #beforeSeat = false;
   /** Changes of state up to this version are known to the client. */
   #version = 0;
   /** Of the newest event that was taken. */
@@ -89,6 +91,7 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     const place = goesOn ? from : lastPlace;
     stream.#tell(call, now, encodeCursor(place), goesOn);
     if (feed.mode === 'local') stream.#ready.push(degraded(feed.callId, place, now));
+    stream.#beforeSeat = feed.isNewToLog(seat.userId, seat.joinSeq);
     feed.addReader(stream);
     return stream;
   }
@@ -212,6 +215,7 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
       return;
     }
     const cursor = encodeCursor(item.place);
+    this.#beforeSeat = false;
     if (item.kind === 'restored') {
       // Only the snapshot says whether there is a hole: who comes back without having seen it gets both again.
       const at = Date.now();
@@ -225,19 +229,21 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     if (this.#finished || (entry.seq <= this.#told && !isLocal(entry))) return;
     if (entry.kind === 'signal') {
       const { from, to, toJoinSeq } = entry.signal;
-      const forMe = to === null || (to === this.userId && toJoinSeq === this.joinSeq);
+      const forAll = to === null && (!this.#beforeSeat || isLocal(entry));
+      const forMe = forAll || (to === this.userId && toJoinSeq === this.joinSeq);
       if (from === this.userId || !forMe) return;
       this.#ready.push(...events);
       this.#deps.onDelivered?.(entry, cameAt);
       return;
     }
-    if (entry.kind === 'origin' || entry.state.version <= this.#version) return;
-    this.#version = entry.state.version;
-    this.#ready.push(...events);
-    this.#deps.onDelivered?.(entry, cameAt);
+    if (entry.kind === 'origin') return;
     const { seats } = entry.state;
     // Users may be called `constructor` and the like.
     const holder = Object.hasOwn(seats, this.userId) ? seats[this.userId] : undefined;
+    if (holder?.joinSeq === this.joinSeq && !isLocal(entry)) this.#beforeSeat = false;
+    if (entry.state.version <= this.#version) return;
+    this.#version = entry.state.version;
+    this.#ready.push(...events);
     const mine = holder === undefined || holder?.joinSeq === this.joinSeq;
     if (!mine) this.#finish();
     else if (entry.state.ended) this.#finish();

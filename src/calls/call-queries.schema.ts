@@ -5,6 +5,7 @@ import { assertValid, idProblem } from '../graphql/input.ts';
 import type { Connection } from '../graphql/services.ts';
 import { CallRef, CallStatusRef, PageInfoRef } from './call-types.schema.ts';
 import type { CallView } from './call-view.ts';
+import { CALLS_PAGE } from './pages.ts';
 
 /** What the viewer may read of calls. */
 
@@ -69,6 +70,7 @@ builder.queryFields((t) => ({
     type: CallConnection,
     description: `The viewer's calls, newest first, keyset-paged: \`first\` with \`after\`, or \`last\` with \`before\`.
 Errors: BAD_USER_INPUT.`,
+    extensions: { page: CALLS_PAGE },
     args: {
       first: t.arg.int(),
       after: t.arg.string(),

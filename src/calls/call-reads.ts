@@ -7,13 +7,10 @@ import { type Db, readCall, readCalls, seatedCallIds } from './call.repository.t
 import { find } from './call.ts';
 import type { CallView } from './call-view.ts';
 import { viewOf } from './changes.ts';
+import { CALLS_PAGE, type PageSize, TIMELINE_PAGE } from './pages.ts';
 
 /** What can be asked of calls without changing them. */
 export type CallReads = Pick<CallService, 'call' | 'calls' | 'activeCalls' | 'timeline'>;
-
-const PAGE = 20;
-const LARGEST_PAGE = 100;
-const LARGEST_TIMELINE_PAGE = 500;
 
 export function readsOf(db: Db): CallReads {
   return {
@@ -49,7 +46,7 @@ export function readsOf(db: Db): CallReads {
       const { size, from } = pageOf(
         { ...page, last: null, before: null },
         parseTimelineCursor,
-        LARGEST_TIMELINE_PAGE,
+        TIMELINE_PAGE,
       );
       const [version, index] = from ?? [0, -1];
       const rows = await db
@@ -123,13 +120,13 @@ async function pageOfCallIds(
 function pageOf<T>(
   { first, after, last, before }: PageArgs,
   parse: (cursor: string) => T | null,
-  largest = LARGEST_PAGE,
+  { usual, largest }: PageSize = CALLS_PAGE,
 ): { size: number; backwards: boolean; from: T | null } {
   const backwards = last !== null || before !== null;
   if (backwards && (first !== null || after !== null)) {
     throw new CodedError('BAD_USER_INPUT', 'Give first and after, or last and before, not both.', 'first');
   }
-  const size = (backwards ? last : first) ?? PAGE;
+  const size = (backwards ? last : first) ?? usual;
   if (size < 1 || size > largest) {
     const field = backwards ? 'last' : 'first';
     throw new CodedError('BAD_USER_INPUT', `${field}: give a number from 1 to ${largest}.`, field);

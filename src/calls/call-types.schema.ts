@@ -2,6 +2,7 @@ import { builder } from '../graphql/builder.ts';
 import { assertValid, type Problem } from '../graphql/input.ts';
 import type { Connection, TimelineEntry } from '../graphql/services.ts';
 import type { CallView, MediaState, ParticipantView } from './call-view.ts';
+import { TIMELINE_PAGE } from './pages.ts';
 
 /** A call and its participants, as GraphQL shows them. */
 
@@ -150,9 +151,6 @@ const TimelineConnectionRef = builder.objectRef<Connection<TimelineEntry>>('Time
   }),
 });
 
-/** Most entries of a timeline in one answer. */
-const TIMELINE_PAGE = 500;
-
 export const CallRef = builder.objectRef<CallView>('Call').implement({
   description: 'A call as it was at `version`.',
   fields: (t) => ({
@@ -192,8 +190,12 @@ export const CallRef = builder.objectRef<CallView>('Call').implement({
       type: TimelineConnectionRef,
       description: `What happened, in order: the record that explains a failed call. No SDP, candidate or address is in it.
 Empty some time after the call's end (EVENT_RETENTION).
-\`first\`: 1 to ${TIMELINE_PAGE} entries. Errors: BAD_USER_INPUT.`,
-      args: { first: t.arg.int({ required: true, defaultValue: 100 }), after: t.arg.string() },
+\`first\`: 1 to ${TIMELINE_PAGE.largest} entries. Errors: BAD_USER_INPUT.`,
+      extensions: { page: TIMELINE_PAGE },
+      args: {
+        first: t.arg.int({ required: true, defaultValue: TIMELINE_PAGE.usual }),
+        after: t.arg.string(),
+      },
       resolve: (call, { first, after }, { services }) => {
         assertValid(pageProblem(first));
         return services.calls.timeline(call.id, { first, after: after ?? null });
@@ -203,6 +205,6 @@ Empty some time after the call's end (EVENT_RETENTION).
 });
 
 function pageProblem(first: number): Problem | null {
-  if (first >= 1 && first <= TIMELINE_PAGE) return null;
-  return { field: 'first', message: `first wants 1 to ${TIMELINE_PAGE}.` };
+  if (first >= 1 && first <= TIMELINE_PAGE.largest) return null;
+  return { field: 'first', message: `first wants 1 to ${TIMELINE_PAGE.largest}.` };
 }

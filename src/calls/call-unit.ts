@@ -1,4 +1,4 @@
-import type { Position } from '../call-log/call-log.ts';
+import type { Position, StateRecord } from '../call-log/call-log.ts';
 import type { Database } from '../database/open.ts';
 import { transact } from '../database/transaction.ts';
 import { isRejection, type Rejection, reject } from '../errors.ts';
@@ -29,6 +29,8 @@ export interface Changed<T> {
   readonly call: Call;
   /** The place of the entry that this change made; null where it made none, or it is not known yet. */
   readonly position: Position | null;
+  /** The seats that this change gave, or took. */
+  readonly seats: StateRecord['seats'];
 }
 
 export interface UnitHooks {
@@ -59,7 +61,8 @@ export class CallUnit {
     });
     if (!done) return reject('CALL_NOT_FOUND');
     const position = done.row ? await this.publish(done.row, done.call) : null;
-    return isRejection(done.value) ? done.value : { value: done.value, call: done.call, position };
+    if (isRejection(done.value)) return done.value;
+    return { value: done.value, call: done.call, position, seats: done.row?.change.seats ?? {} };
   }
 
   /** After the commit that made `row`. */

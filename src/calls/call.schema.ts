@@ -121,7 +121,7 @@ CALL_FULL, RATE_LIMITED, INVALID_INPUT, TIMEOUT.`,
     type: JoinCallResult,
     description: `Takes the viewer's seat in the call for a session. Open \`callEvents\` within the disconnect grace, or the
 seat is lost. Rejections, in this order: CALL_NOT_FOUND, NOT_A_MEMBER, NOT_INVITED, CALL_EXPIRED, CALL_ENDED,
-ALREADY_IN_CALL, CALL_FULL; and INVALID_INPUT, TIMEOUT.`,
+ALREADY_IN_CALL, CALL_FULL; and RATE_LIMITED (before all of them), INVALID_INPUT, TIMEOUT.`,
     args: { input: t.arg({ type: JoinCallInput, required: true }) },
     resolve: async (_root, { input }, context) => {
       const viewer = viewerOf(context);

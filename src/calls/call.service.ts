@@ -13,7 +13,7 @@ import type {
 } from '../graphql/services.ts';
 import { isCallId } from '../ids.ts';
 import type { Metrics } from '../observability/metrics.ts';
-import type { RateLimiter } from '../rate-limits/rate-limiter.ts';
+import type { Rates } from '../rate-limits/rates.ts';
 import { membersAmong } from './call.repository.ts';
 import type { CallLimits } from './call.ts';
 import { countRefusedJoin } from './call-metrics.ts';
@@ -31,7 +31,7 @@ export interface CallServiceDeps {
   readonly unit: CallUnit;
   readonly log: CallLog;
   readonly limits: CallLimits;
-  readonly initiations: RateLimiter;
+  readonly rates: Pick<Rates, 'initiate' | 'join'>;
   readonly metrics: Metrics;
   /** Brings about, in the background, what ran out of time. */
   readonly untilDone: (what: string, work: () => Promise<void>) => void;
@@ -43,7 +43,7 @@ const RETRY_AFTER_TIMEOUT = 1_000;
 type Answer = Promise<Result<{ call: CallView }>>;
 
 export function createCallService(deps: CallServiceDeps): CallService {
-  const { database, unit, log, limits, initiations, metrics, untilDone } = deps;
+  const { database, unit, log, limits, rates, metrics, untilDone } = deps;
   const reads: CallReads = readsOf(database.db);
 
   async function change<T>(callId: string, decide: Decide<T>): Promise<Changed<T> | Rejection> {
@@ -90,8 +90,10 @@ export function createCallService(deps: CallServiceDeps): CallService {
 
   /** The place from which the viewer's seat hears the log. */
   async function cursorOf(viewer: Viewer, changed: Changed<unknown>): Promise<string> {
-    const known = changed.position ?? (await seatedSince(changed.call.id, viewer.userId));
-    return encodeCursor(known);
+    // A repeat may have changed something else, what was due; the seat is older then.
+    const isNew = Object.hasOwn(changed.seats, viewer.userId);
+    const known = isNew ? changed.position : null;
+    return encodeCursor(known ?? (await seatedSince(changed.call.id, viewer.userId)));
   }
 
   async function seatedSince(callId: string, userId: string): Promise<Position> {
@@ -118,6 +120,8 @@ export function createCallService(deps: CallServiceDeps): CallService {
     },
 
     async joinCall(viewer: Viewer, input: JoinCallInput) {
+      const taken = await rates.join.take(viewer);
+      if (!taken.allowed) return { rejection: reject('RATE_LIMITED', undefined, taken.retryAfterMs) };
       const done = await change(input.callId, async (draft, tx) =>
         rules.join(draft, await actorFor(tx, draft.call, viewer.userId), input),
       );
@@ -125,6 +129,7 @@ export function createCallService(deps: CallServiceDeps): CallService {
         countRefusedJoin(metrics, done.code);
         return { rejection: done };
       }
+      if (done.value.rejoined) rates.join.giveBack(viewer, taken);
       const cursor = await cursorOf(viewer, done);
       return { call: viewOf(done.call), cursor, rejoined: done.value.rejoined };
     },
@@ -162,11 +167,8 @@ export function createCallService(deps: CallServiceDeps): CallService {
     try {
       const repeated = await findInitiation(database.db, viewer.userId, input);
       if (repeated) return repeated;
-      const taken = await initiations.take(viewer.userId);
-      if (!taken.allowed) {
-        metrics.initiateRateLimited();
-        return reject('RATE_LIMITED', undefined, taken.retryAfterMs);
-      }
+      const taken = await rates.initiate.take(viewer);
+      if (!taken.allowed) return reject('RATE_LIMITED', undefined, taken.retryAfterMs);
       return await initiate(database, unit, limits, viewer.userId, input);
     } catch (error) {
       if (isOutOfReach(error)) return reject('TIMEOUT', undefined, RETRY_AFTER_TIMEOUT);

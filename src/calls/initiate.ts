@@ -63,7 +63,7 @@ export async function findInitiation(
   }
   const read = await readCall(db, row.call_id);
   if (!read) return null;
-  return { value: { joinedExisting: row.joined_existing }, call: read.call, position: null };
+  return { value: { joinedExisting: row.joined_existing }, call: read.call, position: null, seats: {} };
 }
 
 /** Makes the call, or joins the live call of the same people. */
@@ -149,7 +149,8 @@ async function create(
   });
   if (isRejection(made)) return made;
   const position = await unit.publish(made.row, made.call);
-  return { value: { joinedExisting: false }, call: made.call, position };
+  const { seats } = made.row.change;
+  return { value: { joinedExisting: false }, call: made.call, position, seats };
 }
 
 async function rememberInitiation(

@@ -10,6 +10,11 @@ export class DatabaseUnavailable extends Error {
   override readonly name = 'DatabaseUnavailable';
 }
 
+/** The tables are older than the code, and this role may not change them. The message says what to do. */
+export class MigrationsMissing extends Error {
+  override readonly name = 'MigrationsMissing';
+}
+
 /** SQLSTATE, five characters (PostgreSQL manual, appendix A); null for what is no error of the server's. */
 export function sqlState(error: unknown): string | null {
   const code = error instanceof Error && 'code' in error ? error.code : null;
@@ -45,6 +50,11 @@ export function named(error: unknown): unknown {
 export function isRetryable(error: unknown): boolean {
   const state = sqlState(error);
   return state === '40001' || state === '40P01' || isStalePlan(error);
+}
+
+/** insufficient_privilege: the role may not do that. */
+export function isForbidden(error: unknown): boolean {
+  return sqlState(error) === '42501';
 }
 
 /** A migration changed a table under a prepared statement, or the server has forgotten the statement. */

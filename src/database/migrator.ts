@@ -3,7 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Kysely, sql } from 'kysely';
 import { FileMigrationProvider, Migrator } from 'kysely/migration';
-import { sqlState } from './failures.ts';
+import { isForbidden, MigrationsMissing, sqlState } from './failures.ts';
 import type { Database } from './open.ts';
 import type { Tables } from './tables.ts';
 
@@ -14,10 +14,25 @@ const PROVIDER = new FileMigrationProvider({ fs, path, migrationFolder: FOLDER }
 /**
  * Brings the tables up to date, in one transaction. Processes that start at once wait for one another behind
  * an advisory lock. Gives the names of the migrations that this process ran.
+ *
+ * Where nothing is to do it only reads: the role of an instance need not own the tables, and an instance that
+ * is older than the tables starts, as it has to in the middle of an upgrade or after a step back.
+ *
+ * @throws MigrationsMissing where something is to do and this role may not
  */
 export function migrate(database: Database): Promise<string[]> {
   return database.maintain(async (db) => {
+    const { missing } = await migrationState(db);
+    if (missing.length === 0) return [];
     const { error, results = [] } = await migrator(db).migrateToLatest();
+    if (isForbidden(error)) {
+      throw new MigrationsMissing(
+        `The tables lack ${missing.join(', ')}, and the role of DATABASE_URL may not change them. Run the ` +
+          'migrations with the role that owns the tables in DATABASE_URL (npm run migrate, or node ' +
+          'dist/src/migrate.js in the image), then start again.',
+        { cause: error },
+      );
+    }
     if (error !== undefined) throw error;
     return results.map((result) => result.migrationName);
   });

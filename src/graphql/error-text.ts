@@ -17,6 +17,8 @@ const VARIABLE = /^Variable "\$(\w+)" got invalid value /;
 const PATH = /[\s\S]* at "(\w+(?:\.\w+|\[\d+\])*)"; /;
 const LITERAL = /^(Expected value of type "[\w![\]]+"), found [\s\S]*$/;
 const SCALAR = /^((?:Enum "\w+"|\w+) cannot represent (?:a )?non[\w -]{1,40}? value): [\s\S]*$/;
+/** What is written as a value of an enum may be anything, too. */
+const ENUM_VALUE = /^Value "\w+" (?=does not exist in "\w+" enum\.)/;
 const SYNTAX = /^(Syntax Error: [\w ",{}()[\]:=@!|&$.]{0,60}?)(?:Block)?String "[\s\S]*$/;
 const REASONS = [
   /Field "\w{1,80}" of required type "[\w![\]]+" was not provided\.$/,
@@ -25,7 +27,7 @@ const REASONS = [
   /Expected non-nullable type "[\w![\]]+" not to be null\.$/,
   /Expected type "[\w![\]]+" to be an object\.$/,
   /Exactly one key must be specified for OneOf type "\w+"\.$/,
-  /Value "\w{1,80}" does not exist in "\w+" enum\.(?: Did you mean [\w", ]+\?)?$/,
+  /(?<=Value "\w+" )does not exist in "\w+" enum\.(?: Did you mean [\w", ]+\?)?$/,
   /(?:Enum "\w+"|String|Int|Float|Boolean|ID) cannot represent (?:a )?non[\w -]{1,40}? value(?=: )/,
   /(?:DateTime|Cursor) wants [^;]+$/,
 ];
@@ -38,7 +40,8 @@ export function withoutValues(message: string): ErrorText {
     const kept = LITERAL.exec(message)?.[1] ?? SCALAR.exec(message)?.[1];
     if (kept !== undefined) return { message: `${kept}.`, field: null };
     const syntax = SYNTAX.exec(message)?.[1];
-    return { message: syntax === undefined ? message : `${syntax}a string.`, field: null };
+    if (syntax !== undefined) return { message: `${syntax}a string.`, field: null };
+    return { message: message.replace(ENUM_VALUE, 'The value '), field: null };
   }
   const field = PATH.exec(message)?.[1] ?? variable[1]!;
   for (const pattern of REASONS) {

@@ -30,8 +30,8 @@ export function createMaskError({ logger, onUnforeseen, hideSuggestions }: Error
     }
     if (cause instanceof GraphQLError) {
       const { message, field } = withoutValues((error as GraphQLError).message);
-      const extensions =
-        field === null ? cause.extensions : { code: 'BAD_USER_INPUT', ...cause.extensions, field };
+      const given = withoutBody(cause.extensions);
+      const extensions = field === null ? given : { code: 'BAD_USER_INPUT', ...given, field };
       return located(error, hideSuggestions ? withoutSuggestion(message) : message, extensions);
     }
     if (cause instanceof DatabaseTimeout || cause instanceof DatabaseUnavailable) {
@@ -56,6 +56,15 @@ export function blame(error: unknown, place: object): void {
 
 function blamed(error: unknown): object | undefined {
   return typeof error === 'object' && error !== null ? PLACES.get(error) : undefined;
+}
+
+/**
+ * Yoga tells in `originalError` what JSON.parse said, which repeats the body; and it takes that for the sign of a
+ * body that is no request at all, which is a 400 for everyone.
+ */
+function withoutBody(extensions: GraphQLError['extensions']): GraphQLError['extensions'] {
+  const { originalError, ...given } = extensions;
+  return originalError === undefined ? given : { ...given, http: { status: 400 } };
 }
 
 /** Masks what is found before execution, in parsing and validation, over every transport. */

@@ -19,6 +19,8 @@ export interface CloseFrame {
 export class Connection implements SocketLink {
   readonly session = new SocketSession(this);
   readonly ws: WebSocket;
+  /** See Viewer. */
+  readonly addressKey: string | undefined;
   readonly #tcp: Duplex;
   #corked = false;
   #heard = true;
@@ -26,8 +28,9 @@ export class Connection implements SocketLink {
   readonly #onEnd: (() => void)[] = [];
   #ended = false;
 
-  constructor(ws: WebSocket, tcp: Duplex) {
+  constructor(ws: WebSocket, tcp: Duplex, addressKey: string | undefined) {
     this.ws = ws;
+    this.addressKey = addressKey;
     this.#tcp = tcp;
     ws.on('pong', () => this.#hear());
     ws.on('message', () => this.#hear());

@@ -6,19 +6,23 @@ import type { TokenVerifier } from '../auth/token.ts';
 import { within } from '../background.ts';
 import { CodedError } from '../errors.ts';
 import type { Context } from '../graphql/context.ts';
+import { createDocuments } from '../graphql/documents.ts';
 import { createMaskError } from '../graphql/errors.ts';
 import type { Services } from '../graphql/services.ts';
-import { createGraphQL, type HttpContext, MAX_BODY } from '../graphql/yoga.ts';
+import { createGraphQL, type HttpContext } from '../graphql/yoga.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import { type OperationObserver, requestIdOf } from '../observability/operations.ts';
+import type { AddressKey } from '../rate-limits/address-key.ts';
+import type { Rates } from '../rate-limits/rates.ts';
 import { createClientAddresses } from './client-address.ts';
 import { createDemoPage, type Demo } from './demo-page.ts';
 import { createGraphiQL } from './graphiql.ts';
 import { type Readiness, sendJson, sendReadiness } from './health.ts';
-import { identify } from './identity.ts';
+import { createDoor, identify, TooManyFailedTokens } from './identity.ts';
 import { isKnownHost, refuseHost } from './known-host.ts';
 import { isAllowedOrigin } from './origins.ts';
+import { FOREIGN_ORIGIN, refuse, whyNotPosted } from './posted.ts';
 import { createSocketOperations } from './socket-operations.ts';
 import { serveWebSockets, type WebSocketDeps } from './websocket.ts';
 
@@ -29,6 +33,7 @@ const ENDPOINT = '/graphql';
 export interface HttpServerDeps {
   readonly services: Services;
   readonly verify: TokenVerifier['verify'];
+  readonly knowsToken: TokenVerifier['knows'];
   readonly ready: () => Promise<Readiness>;
   readonly logger: Pick<Logger, 'debug' | 'error' | 'warn'>;
   readonly metrics: Pick<Metrics, 'socketOpened' | 'socketClosed' | 'internalError'>;
@@ -42,8 +47,14 @@ export interface HttpServerDeps {
   readonly maxConnectionsPerAddress: number;
   /** Whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly string[];
-  /** Suggestions of names go. */
-  readonly production: boolean;
+  readonly rates: Pick<Rates, 'connection' | 'failedToken'>;
+  /** Null where addresses can't be relied on: then nothing is limited by them. */
+  readonly addressKey: AddressKey | null;
+  /** Whether clients may ask for the schema; where not, no suggestion of a name tells of it either. */
+  readonly introspection: boolean;
+  readonly graphiql: boolean;
+  /** The documents that are run, by id; null: any. */
+  readonly trustedDocuments: ReadonlyMap<string, string> | null;
   /** Null but in a demo, which hands out tokens to anyone. */
   readonly demo: Demo | null;
   readonly socketTimings?: WebSocketDeps['timings'];
@@ -61,15 +72,26 @@ export interface HttpServer {
 
 /** GraphQL over HTTP, SSE and WebSocket on one port, with GraphiQL and health beside it. */
 export function createHttpServer(deps: HttpServerDeps): HttpServer {
-  const { services, verify, ready, logger, metrics, observer, now, allowedOrigins, demo } = deps;
+  const { services, rates, ready, logger, metrics, observer, now, allowedOrigins, demo } = deps;
+  const addresses = createClientAddresses(deps.trustedProxies, (message) => logger.warn(message));
+  const addressKeyOf = (request: IncomingMessage) => deps.addressKey?.(addresses.of(request));
+  const door = createDoor({
+    verify: deps.verify,
+    knows: deps.knowsToken,
+    failedToken: rates.failedToken,
+  });
   const mask = createMaskError({
     logger,
     onUnforeseen: metrics.internalError,
-    hideSuggestions: deps.production,
+    hideSuggestions: !deps.introspection,
   });
 
-  const yoga = createGraphQL(mask, async ({ request, res, requestId }: HttpContext): Promise<Context> => {
-    const identity = await identify(request.headers.get('authorization'), verify);
+  const documents = createDocuments(deps.trustedDocuments);
+  const { introspection } = deps;
+  const traces = observer !== null && observer.tracing !== null;
+  const context = async (http: HttpContext): Promise<Context> => {
+    const { request, res, requestId, viewer } = http;
+    const identity = await identify(viewer);
     // A stream may not outlive its token. The client comes back with a new one.
     if (res !== undefined && !(identity instanceof CodedError)) endAt(res, identity.tokenExpiresAt, now);
     // Yoga ends a stream whose client goes, but not one that is still being opened then.
@@ -79,9 +101,9 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
       ...{ services, identity, socket: null, turn: null, onGone },
       ...{ observer, requestId, socketId: null, traceparent },
     };
-  });
-  const traces = observer !== null && observer.tracing !== null;
-  const graphiql = createGraphiQL(demo === null ? [] : exampleUsers(demo));
+  };
+  const yoga = createGraphQL({ mask, documents, introspection, context });
+  const graphiql = deps.graphiql ? createGraphiQL(demo === null ? [] : exampleUsers(demo)) : null;
   const demoPage = demo === null ? null : createDemoPage(demo);
 
   async function answer(
@@ -108,9 +130,10 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
     requestId: string,
   ): Promise<void> {
     const { origin, accept = '' } = request.headers;
+    const isAllowed = isAllowedOrigin(request, allowedOrigins);
     if (origin !== undefined) {
       response.setHeader('vary', 'origin');
-      if (isAllowedOrigin(request, allowedOrigins)) {
+      if (isAllowed) {
         response.setHeader('access-control-allow-origin', origin);
         response.setHeader('access-control-allow-methods', 'POST');
         response.setHeader('access-control-allow-headers', 'authorization, content-type');
@@ -122,23 +145,23 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
       response.writeHead(204).end();
       return;
     }
-    if (request.method === 'GET' && accept.includes('text/html')) {
+    if (request.method === 'GET' && graphiql !== null && accept.includes('text/html')) {
       // In a demo its page has tokens in it.
       if (demo !== null && !isKnownHost(request, demo.host)) return refuseHost(response);
       return graphiql(request, response);
     }
-    if (request.method !== 'POST') {
-      response.setHeader('allow', 'POST');
-      return refuse(response, 405, 'Operations are sent with POST.');
-    }
-    if (!/^application\/json\s*(?:;|$)/i.test(request.headers['content-type'] ?? '')) {
-      return refuse(response, 415, 'The body wants the content type application/json.');
-    }
-    if (Number(request.headers['content-length'] ?? 0) > MAX_BODY) {
-      response.setHeader('connection', 'close');
-      return refuse(response, 413, `The body is larger than ${MAX_BODY} bytes.`);
-    }
-    await yoga(request, response, { requestId });
+    const refusal = isAllowed ? whyNotPosted(request) : FOREIGN_ORIGIN;
+    if (refusal !== null) return refuse(response, refusal);
+    const viewer = door(request.headers.authorization ?? null, addressKeyOf(request));
+    // Any other failure is told by the fields that need to know who asks.
+    const tooMany = await viewer.then(
+      () => null,
+      (error: unknown) => (error instanceof TooManyFailedTokens ? error : null),
+    );
+    if (tooMany !== null) return refuseFor(response, tooMany);
+    // Yoga knows it in one spelling only.
+    request.headers['content-type'] = 'application/json';
+    await yoga(request, response, { requestId, viewer });
   }
 
   let draining = false;
@@ -155,13 +178,15 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
     });
   });
   const sockets = serveWebSockets(server, ENDPOINT, {
-    operations: createSocketOperations({ yoga, services, mask, observer }),
-    verify,
+    operations: createSocketOperations({ yoga, services, mask, observer, documents }),
+    door,
     allowedOrigins,
     maxConnections: deps.maxConnections,
     maxConnectionsPerUser: deps.maxConnectionsPerUser,
     maxConnectionsPerAddress: deps.maxConnectionsPerAddress,
-    addresses: createClientAddresses(deps.trustedProxies, (message) => logger.warn(message)),
+    addresses,
+    addressKeyOf,
+    connectionRate: rates.connection,
     logger,
     metrics,
     now,
@@ -187,9 +212,9 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
   };
 }
 
-/** A GraphQL-shaped answer to what never gets as far as GraphQL. */
-function refuse(response: ServerResponse, status: number, message: string): void {
-  sendJson(response, status, { errors: [{ message, extensions: { code: 'BAD_USER_INPUT' } }] });
+function refuseFor(response: ServerResponse, { message, retryAfterMs }: TooManyFailedTokens): void {
+  response.setHeader('retry-after', Math.ceil(retryAfterMs / 1_000));
+  sendJson(response, 429, { errors: [{ message, extensions: { code: 'RATE_LIMITED', retryAfterMs } }] });
 }
 
 function endAt(response: ServerResponse, instant: number, now: () => number): void {

@@ -4,6 +4,7 @@ import type { OperationResult, SubscribePayload } from 'graphql-ws';
 import type { Viewer } from '../auth/viewer.ts';
 import { CLOSE, type CodedError } from '../errors.ts';
 import type { Context } from '../graphql/context.ts';
+import type { DocumentParams, Documents } from '../graphql/documents.ts';
 import { located, type MaskError } from '../graphql/errors.ts';
 import { Recent } from '../graphql/recent.ts';
 import type { Services, SocketLink, Turn } from '../graphql/services.ts';
@@ -73,23 +74,31 @@ export interface SocketOperationsDeps {
   readonly services: Services;
   readonly mask: MaskError;
   readonly observer: OperationObserver | null;
+  readonly documents: Documents;
 }
 
 export type SocketOperations = ReturnType<typeof createSocketOperations>;
 
 /** How the operations of WebSockets are prepared and run. The way of a message: as little as possible. */
-export function createSocketOperations({ yoga, services, mask, observer }: SocketOperationsDeps) {
-  const documents = new Recent<Document | readonly GraphQLError[]>(KEPT_DOCUMENTS, KEPT_LENGTH);
+export function createSocketOperations({ yoga, services, mask, observer, documents }: SocketOperationsDeps) {
+  /** By text, and only what `documents` lets in. */
+  const prepared = new Recent<Document | readonly GraphQLError[]>(KEPT_DOCUMENTS, KEPT_LENGTH);
   // The same for every operation: Yoga's plugins on execution act on what is in the arguments.
   const { execute, subscribe, schema } = yoga.getEnveloped();
   const traces = observer !== null && observer.tracing !== null;
 
-  function read(query: string): Document | readonly GraphQLError[] {
-    const known = documents.get(query);
+  function read(payload: DocumentParams & { readonly query: string }): Document | readonly GraphQLError[] {
+    // Nothing is kept under an empty text, which says that the document is named by its id.
+    const known = prepared.get(payload.query);
     if (known !== undefined) return known;
-    const parsed = parseAndValidate(query);
-    documents.set(query, parsed);
-    return parsed;
+    try {
+      const text = documents.textOf(payload) ?? '';
+      const document = prepared.get(text) ?? parseAndValidate(text);
+      if (text !== '') prepared.set(text, document);
+      return document;
+    } catch (error) {
+      return [withoutHttp(mask(error))];
+    }
   }
 
   function parseAndValidate(query: string): Document | readonly GraphQLError[] {
@@ -109,9 +118,10 @@ export function createSocketOperations({ yoga, services, mask, observer }: Socke
     onSubscribe(
       session: SocketSession,
       id: string,
-      { query, operationName, variables, extensions }: SubscribePayload,
+      payload: SubscribePayload,
     ): ExecutionArgs | readonly GraphQLError[] {
-      const known = read(query);
+      const { operationName, variables, extensions } = payload;
+      const known = read(payload);
       if (!('document' in known)) return known;
       const { document, signals } = known;
       if (session.ids.has(id)) {

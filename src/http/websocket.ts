@@ -2,14 +2,17 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { handleProtocols, makeServer } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { bearer, TokenError, type TokenVerifier } from '../auth/token.ts';
+import { KeysUnavailable, TokenError } from '../auth/token.ts';
 import { CLOSE } from '../errors.ts';
-import { MAX_BODY } from '../graphql/yoga.ts';
+import { MAX_BODY } from '../graphql/limits.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import { requestIdOf } from '../observability/operations.ts';
+import type { Take } from '../rate-limits/rate-limiter.ts';
+import type { Rate } from '../rate-limits/rates.ts';
 import type { ClientAddresses } from './client-address.ts';
 import { type CloseFrame, Connection } from './connection.ts';
+import { type Door, TooManyFailedTokens } from './identity.ts';
 import { isAllowedOrigin } from './origins.ts';
 import type { SocketOperations } from './socket-operations.ts';
 import { Tally } from './tally.ts';
@@ -30,13 +33,16 @@ const DRAINED_PER_MS = 1;
 
 export interface WebSocketDeps {
   readonly operations: SocketOperations;
-  readonly verify: TokenVerifier['verify'];
+  readonly door: Door;
   /** Beside the server's own. */
   readonly allowedOrigins: readonly string[];
   readonly maxConnections: number;
   readonly maxConnectionsPerUser: number;
   readonly maxConnectionsPerAddress: number;
   readonly addresses: ClientAddresses;
+  /** See Viewer. */
+  readonly addressKeyOf: (request: IncomingMessage) => string | undefined;
+  readonly connectionRate: Rate;
   readonly logger: Pick<Logger, 'debug' | 'error'>;
   readonly metrics: Pick<Metrics, 'socketOpened' | 'socketClosed' | 'internalError'>;
   readonly now: () => number;
@@ -55,7 +61,7 @@ const CLOSE_BY_CODE: ReadonlyMap<number, CloseFrame> = new Map(
 
 /** GraphQL over WebSocket (`graphql-transport-ws`) for the upgrades of an HTTP server. */
 export function serveWebSockets(server: Server, path: string, deps: WebSocketDeps): WebSockets {
-  const { operations, verify, addresses, logger, metrics, now } = deps;
+  const { operations, door, addresses, connectionRate, logger, metrics, now } = deps;
   const { pingMs, initMs, closeMs, drainMs } = { ...SOCKET_TIMINGS, ...deps.timings };
   /** From the upgrade to the last of it: what the caps count, of all and of an address. */
   const connections = new Set<Connection>();
@@ -78,8 +84,11 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
     async onConnect({ connectionParams, extra: connection }) {
       const authorization = connectionParams?.authorization;
       try {
-        const viewer = await verify(bearer(typeof authorization === 'string' ? authorization : null));
-        if (!admit(viewer.userId, connection)) {
+        const viewer = await door(
+          typeof authorization === 'string' ? authorization : null,
+          connection.addressKey,
+        );
+        if (!(await admit(viewer.userId, connection))) {
           connection.close(CLOSE.FULL);
           return false;
         }
@@ -100,18 +109,20 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
   });
 
   /** One user's pages, devices or mistakes must not take the place of everyone's. */
-  function admit(userId: string, connection: Connection): boolean {
+  async function admit(userId: string, connection: Connection): Promise<boolean> {
     if (!byUser.add(userId, deps.maxConnectionsPerUser)) return false;
     connection.onEnd(() => byUser.remove(userId));
-    return true;
+    return (await connectionRate.byUser.take(userId)).allowed;
   }
 
   function closeFor(error: unknown): CloseFrame {
     if (error instanceof TokenError) {
       return error.kind === 'expired' ? CLOSE.TOKEN_EXPIRED : CLOSE.UNAUTHORIZED;
     }
-    fault(error, 'A token could not be checked');
-    // The issuer's keys can't be had: nothing is known against the client, so it may come back.
+    if (error instanceof TooManyFailedTokens) return { code: CLOSE.FULL.code, reason: 'Try again later' };
+    // The verifier has told the operator of keys that can't be had.
+    if (!(error instanceof KeysUnavailable)) fault(error, 'A token could not be checked');
+    // Nothing is known against the client, so it may come back.
     return { code: CLOSE.FULL.code, reason: 'Try again later' };
   }
 
@@ -120,8 +131,8 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
     metrics.internalError();
   }
 
-  function open(ws: WebSocket, tcp: Duplex, request: IncomingMessage): void {
-    const connection = new Connection(ws, tcp);
+  function open(ws: WebSocket, tcp: Duplex, request: IncomingMessage, addressKey: string | undefined): void {
+    const connection = new Connection(ws, tcp, addressKey);
     if (connections.size >= deps.maxConnections) {
       connection.close(CLOSE.FULL);
       return;
@@ -170,7 +181,20 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
     if (onGone !== null) return refuse(tcp, '503 Service Unavailable');
     if (request.url?.split('?')[0] !== path) return refuse(tcp, '404 Not Found');
     if (!isAllowedOrigin(request, deps.allowedOrigins)) return refuse(tcp, '403 Forbidden');
-    upgrades.handleUpgrade(request, tcp, head, (ws) => open(ws, tcp, request));
+    const addressKey = deps.addressKeyOf(request);
+    const goOn = (take: Take): void => {
+      if (!take.allowed) {
+        addresses.refused(request);
+        refuse(tcp, '429 Too Many Requests', take.retryAfterMs);
+      } else if (onGone !== null) refuse(tcp, '503 Service Unavailable');
+      else upgrades.handleUpgrade(request, tcp, head, (ws) => open(ws, tcp, request, addressKey));
+    };
+    // Refused before there is a socket: an address that floods must not cost a handshake each time.
+    const taken = connectionRate.byAddress.take(addressKey);
+    if (!(taken instanceof Promise)) return goOn(taken);
+    // Nobody else listens while it waits, and an error without a listener would end the process.
+    tcp.on('error', () => {});
+    void taken.then(goOn);
   };
   server.on('upgrade', upgrade);
 
@@ -195,7 +219,8 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
   };
 }
 
-function refuse(tcp: Duplex, status: string): void {
+function refuse(tcp: Duplex, status: string, retryAfterMs: number | null = null): void {
   tcp.on('error', () => {});
-  tcp.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  const later = retryAfterMs === null ? '' : `Retry-After: ${Math.ceil(retryAfterMs / 1_000)}\r\n`;
+  tcp.end(`HTTP/1.1 ${status}\r\n${later}Connection: close\r\nContent-Length: 0\r\n\r\n`);
 }

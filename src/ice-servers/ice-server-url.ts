@@ -11,7 +11,7 @@ import type { IceServer } from '../graphql/services.ts';
 const MAX_URL_LENGTH = 512;
 /** Servers, and URLs of a server, at most. Browsers slow down from five on. */
 const MAX_SERVERS = 32;
-const MAX_URLS = 32;
+export const MAX_URLS = 32;
 /** Bytes of a user name at most (RFC 8489 section 14.3); browsers throw above. */
 const MAX_USERNAME_BYTES = 509;
 /** Bytes of a credential at most. RFC 8489 has no bound; a token as a password fits. */
@@ -47,6 +47,41 @@ export function checkIceServerUrl(url: string): string | null {
   return null;
 }
 
+/** Where an ICE server is to be found, and how it is spoken to. */
+export interface IceServerAddress {
+  readonly kind: 'stun' | 'turn';
+  /** Name or address, IPv6 without brackets, in lower case. */
+  readonly host: string;
+  readonly port: number;
+  readonly transport: 'udp' | 'tcp';
+  /** TLS over TCP (RFC 8489 section 6.2.3), DTLS over UDP (RFC 7350). */
+  readonly secure: boolean;
+}
+
+/**
+ * Of a URL that `checkIceServerUrl` has taken, with what it leaves out: ports 3478 and 5349, and UDP, or TCP
+ * where it is secure (RFC 7064 section 3.2, RFC 7065 section 3.2; `turns:` over UDP only where it says so, as
+ * browsers have it).
+ */
+export function parseIceServerUrl(url: string): IceServerAddress {
+  const [, scheme, host, port, transport] =
+    /^(stuns?|turns?):(.+?)(?::(\d+))?(?:\?transport=(udp|tcp))?$/.exec(url.toLowerCase())!;
+  const secure = scheme!.endsWith('s');
+  return {
+    kind: scheme!.startsWith('stun') ? 'stun' : 'turn',
+    host: host!.replace(/^\[|\]$/g, ''),
+    port: Number(port ?? (secure ? 5349 : 3478)),
+    transport: (transport as 'udp' | 'tcp' | undefined) ?? (secure ? 'tcp' : 'udp'),
+    secure,
+  };
+}
+
+/** One spelling for all URLs of one server, with port and transport. */
+export function formatIceServerUrl({ kind, host, port, transport, secure }: IceServerAddress): string {
+  const name = host.includes(':') ? `[${host}]` : host;
+  return `${kind}${secure ? 's' : ''}:${name}:${port}?transport=${transport}`;
+}
+
 function isHost(host: string): boolean {
   if (host.startsWith('[')) return isIPv6(host.slice(1, -1)) && !host.includes('%');
   if (host.length > 253) return false;
@@ -60,42 +95,54 @@ function isPortSuffix(suffix: string): boolean {
   return /^:\d{1,5}$/.test(suffix) && Number(suffix.slice(1)) >= 1 && Number(suffix.slice(1)) <= 65535;
 }
 
-/**
- * Checks the ICE_SERVERS setting, parsed from JSON: W3C RTCIceServer[], with `urls` a string or several. All
- * problems are found, each with its place, such as `[1].urls[0]: does not begin with …`. What else stands in
- * an object (Twilio writes `url` beside `urls`) is left out; a `credentialType` other than password is
- * refused, since Firefox throws on it.
- */
-export function checkIceServers(servers: unknown): { servers: IceServer[] } | { problems: string[] } {
-  if (!Array.isArray(servers)) return { problems: ['not an array of RTCIceServer'] };
-  if (servers.length > MAX_SERVERS) return { problems: [`more than ${MAX_SERVERS} servers`] };
-  const problems: string[] = [];
-  const checked: IceServer[] = [];
-  for (const [index, server] of servers.entries()) {
-    checked.push(readServer(server, (problem) => problems.push(`[${index}]${problem}`)));
-  }
-  return problems.length > 0 ? { problems } : { servers: checked };
+/** What is valid of an ICE_SERVERS setting, and what is wrong with what is left out. */
+export interface CheckedIceServers {
+  readonly valid: IceServer[];
+  readonly problems: string[];
 }
 
-/** Reports every problem; what it gives back counts only where there was none. */
-function readServer(server: unknown, report: (problem: string) => void): IceServer {
-  const none: IceServer = { urls: [], username: null, credential: null };
+/**
+ * Checks the ICE_SERVERS setting, parsed from JSON: W3C RTCIceServer[], with `urls` a string or several. A URL
+ * that is wrong drops out by itself; a server drops out where anything else of it is wrong, or no URL is left.
+ * All problems are found, each with its place, such as `[1].urls[0]: does not begin with …`. What else stands
+ * in an object (Twilio writes `url` beside `urls`) is left out; a `credentialType` other than password is
+ * refused, since Firefox throws on it.
+ */
+export function checkIceServers(servers: unknown): CheckedIceServers {
+  if (!Array.isArray(servers)) return { valid: [], problems: ['is not an array of RTCIceServer'] };
+  const problems: string[] = [];
+  const valid: IceServer[] = [];
+  if (servers.length > MAX_SERVERS) problems.push(`has more than ${MAX_SERVERS} servers`);
+  for (const [index, server] of servers.slice(0, MAX_SERVERS).entries()) {
+    const read = readServer(server, (problem) => problems.push(`[${index}]${problem}`));
+    if (read !== null) valid.push(read);
+  }
+  return { valid, problems };
+}
+
+/** Reports every problem; null where it can't be used. */
+function readServer(server: unknown, report: (problem: string) => void): IceServer | null {
   if (typeof server !== 'object' || server === null || Array.isArray(server)) {
     report(': not an object');
-    return none;
+    return null;
   }
   const given = server as Record<string, unknown>;
   const urls = readUrls(given.urls, report);
-  const username = readSecret('username', given.username, MAX_USERNAME_BYTES, report);
-  const credential = readSecret('credential', given.credential, MAX_CREDENTIAL_BYTES, report);
+  let usable = true;
+  const spoil = (problem: string) => {
+    usable = false;
+    report(problem);
+  };
+  const username = readSecret('username', given.username, MAX_USERNAME_BYTES, spoil);
+  const credential = readSecret('credential', given.credential, MAX_CREDENTIAL_BYTES, spoil);
   if (given.credentialType !== undefined && given.credentialType !== 'password') {
-    report('.credentialType: not password');
+    spoil('.credentialType: not password');
   }
   if (urls.some((url) => /^turn/i.test(url))) {
-    if (isAbsent(given.username)) report('.username: a TURN server needs one');
-    if (isAbsent(given.credential)) report('.credential: a TURN server needs one');
+    if (isAbsent(given.username)) spoil('.username: a TURN server needs one');
+    if (isAbsent(given.credential)) spoil('.credential: a TURN server needs one');
   }
-  return { urls, username, credential };
+  return usable && urls.length > 0 ? { urls, username, credential } : null;
 }
 
 function readUrls(urls: unknown, report: (problem: string) => void): string[] {
@@ -104,12 +151,9 @@ function readUrls(urls: unknown, report: (problem: string) => void): string[] {
     report('.urls: missing or empty');
     return [];
   }
-  if (list.length > MAX_URLS) {
-    report(`.urls: more than ${MAX_URLS}`);
-    return [];
-  }
+  if (list.length > MAX_URLS) report(`.urls: more than ${MAX_URLS}`);
   const checked: string[] = [];
-  for (const [index, url] of list.entries()) {
+  for (const [index, url] of list.slice(0, MAX_URLS).entries()) {
     const problem = typeof url === 'string' ? checkIceServerUrl(url) : 'not a string';
     if (problem !== null) report(`${Array.isArray(urls) ? `.urls[${index}]` : '.urls'}: ${problem}`);
     else checked.push(url as string);

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { CallType } from '../calls/call-view.ts';
+import type { Limited, LimitedBy } from '../rate-limits/rates.ts';
 import { createOwnMetrics } from './own-metrics.ts';
 
 /** A live call as this instance sees it at the moment of a scrape. */
@@ -138,7 +139,19 @@ export function createMetrics(options: MetricsOptions) {
   });
   const turn = new Gauge({
     name: 'video_turn_config_valid',
-    help: '1 where STUN or TURN servers are configured and were found valid at start, 0 where there are none. The deployment: every instance shows the same, so take the least, not the sum.',
+    help: '1 where STUN or TURN servers are configured and all of what was configured is valid, 0 where there are none or something was left out at start. The deployment: every instance shows the same, so take the least, not the sum.',
+    registers,
+  });
+  const iceServerUp = new Gauge({
+    name: 'ringdown_ice_server_up',
+    help: '1 where the STUN or TURN server did its part when it was last probed (a TURN server: an allocation with a credential), else 0. This instance, from where it stands.',
+    labelNames: ['server'],
+    registers,
+  });
+  const iceServerRoundTrip = new Gauge({
+    name: 'ringdown_ice_server_round_trip_seconds',
+    help: 'From the first request of that probe to its answer; no value while the server is down. This instance.',
+    labelNames: ['server'],
     registers,
   });
 
@@ -147,6 +160,20 @@ export function createMetrics(options: MetricsOptions) {
     'video_ice_candidate_invalid_total',
     'ICE candidates refused as malformed.',
   );
+  const rateLimited = new Counter({
+    name: 'ringdown_rate_limited_total',
+    help: 'What was refused because a user or an address had done it too often, by what it was and whose limit.',
+    labelNames: ['limit', 'by'],
+    registers,
+  });
+  for (const limit of LIMITS) {
+    for (const by of LIMITED_BY[limit]) rateLimited.inc({ limit, by }, 0);
+  }
+  const initiateRateLimited = amount(
+    'video_call_initiate_rate_limit_exceeded_total',
+    'Requests to start a call that were refused because the user had started too many.',
+  );
+
   return {
     registry,
     ...createOwnMetrics(registry),
@@ -166,10 +193,11 @@ export function createMetrics(options: MetricsOptions) {
       'video_call_initiate_total',
       'Requests to start a call, the refused ones included.',
     ),
-    initiateRateLimited: counter(
-      'video_call_initiate_rate_limit_exceeded_total',
-      'Requests to start a call that were refused because the user had started too many.',
-    ),
+    /** The audit's own counter is of users who start calls alone (H2). */
+    rateLimited(limit: Limited, by: LimitedBy): void {
+      rateLimited.inc({ limit, by });
+      if (limit === 'initiate' && by === 'user') initiateRateLimited.inc();
+    },
     duplicateJoin: counter(
       'video_call_duplicate_join_attempt_total',
       'Joins refused because another session of the user was in the call.',
@@ -238,14 +266,29 @@ export function createMetrics(options: MetricsOptions) {
     observeCalls(read: () => Iterable<CallOnThisInstance>): void {
       callsHere = read;
     },
-    /** True where STUN or TURN servers are configured; what is invalid never gets past the start. */
+    /** True where STUN or TURN servers are configured and nothing of them had to be left out. */
     turnConfigured: (valid: boolean): void => turn.set(valid ? 1 : 0),
+    /** `server`: one of the configured; `roundTripSeconds` null: it is down. */
+    iceServerProbed(server: string, roundTripSeconds: number | null): void {
+      iceServerUp.set({ server }, roundTripSeconds === null ? 0 : 1);
+      if (roundTripSeconds === null) iceServerRoundTrip.remove({ server });
+      else iceServerRoundTrip.set({ server }, roundTripSeconds);
+    },
   };
 }
 
 const MINUTE = 60;
 const HOUR = 3_600;
 const CALL_TYPES = ['audio', 'video'];
+/** By what each limit refuses. */
+const LIMITED_BY: Readonly<Record<Limited, readonly LimitedBy[]>> = {
+  initiate: ['user', 'address'],
+  join: ['user', 'address'],
+  signal: ['user', 'address'],
+  connection: ['user', 'address'],
+  failed_token: ['address'],
+};
+const LIMITS = Object.keys(LIMITED_BY) as Limited[];
 
 function sum(calls: Iterable<CallOnThisInstance>, value: (call: CallOnThisInstance) => number): number {
   let total = 0;

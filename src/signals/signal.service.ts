@@ -13,6 +13,7 @@ import { type Rejection, type RejectionCode, reject } from '../errors.ts';
 import type { SendSignalInput, SignalService, Turn } from '../graphql/services.ts';
 import { isCallId } from '../ids.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import type { Rate } from '../rate-limits/rates.ts';
 import { validateSignal } from './validate-signal.ts';
 
 /**
@@ -23,6 +24,7 @@ import { validateSignal } from './validate-signal.ts';
 export interface SignalServiceDeps {
   readonly log: CallLog;
   readonly feeds: Feeds;
+  readonly rate: Rate;
   readonly metrics: Metrics;
   /** Makes the call's log from the database; false where the call is over or is none. */
   readonly createLog: (callId: string) => Promise<boolean>;
@@ -48,13 +50,14 @@ const CODES: Record<Exclude<SignalRefusal, 'NO_SEAT' | 'ABSENT'>, [RejectionCode
 };
 
 export function createSignalService(deps: SignalServiceDeps): SignalService {
-  const { log, feeds, metrics, now } = deps;
+  const { log, feeds, rate, metrics, now } = deps;
 
   /** Null where the signal can't be carried now. */
   async function append(callId: string, draft: SignalDraft): Promise<SignalOutcome | null> {
     const feed = feeds.get(callId);
     if (log.health() === 'down') return feed ? appendLocally(feed, draft) : null;
     if (feed?.tookLocally(draft)) return { outcome: 'duplicate', at: now() };
+    if (feed?.owesOf(draft)) return null;
     feed?.appendBegins();
     const startedAt = performance.now();
     try {
@@ -81,6 +84,11 @@ export function createSignalService(deps: SignalServiceDeps): SignalService {
   }
 
   async function send(viewer: Viewer, input: SendSignalInput, turn: Turn | null) {
+    // Before it is looked at, which costs the most of an invalid one. It keeps its turn while it waits: those
+    // behind it must not overtake it.
+    const taken = rate.take(viewer);
+    const take = taken instanceof Promise ? await taken : taken;
+    if (!take.allowed) return reject('RATE_LIMITED', undefined, take.retryAfterMs);
     const checked = validateSignal(input.signal);
     metrics.candidatesChecked(checked.valid, checked.invalid);
     if ('problem' in checked) return reject('INVALID_SIGNAL', `input.${checked.problem}`);
@@ -98,7 +106,10 @@ export function createSignalService(deps: SignalServiceDeps): SignalService {
       outcome = await append(callId, draft);
     }
     if (!outcome) return (await deps.whyNoSeat(callId, viewer.userId)) ?? unavailable();
-    if (outcome.outcome === 'duplicate') return { at: outcome.at, duplicate: true };
+    if (outcome.outcome === 'duplicate') {
+      rate.giveBack(viewer, take);
+      return { at: outcome.at, duplicate: true };
+    }
     if (outcome.outcome === 'appended') {
       metrics.signalTaken(checked.signal.__typename);
       deps.onTaken?.(callId, outcome.entry);
@@ -108,6 +119,7 @@ export function createSignalService(deps: SignalServiceDeps): SignalService {
       // With a seat after all, of which the log has not heard yet.
       return (await deps.whyNoSeat(callId, viewer.userId)) ?? unavailable();
     }
+    feeds.get(callId)?.refused(draft);
     return reject(...CODES[outcome.why]);
   }
 

@@ -5,12 +5,25 @@ import { startTurn } from '../support/turn.ts';
 
 /** What becomes of media when the network under them breaks: a TURN server, over which all of them go. */
 
-const turn = await startTurn();
+/** Of the TURN server and of ours, until a test changes both. */
+let secrets = ['the-first-secret'];
+const turn = await startTurn({ secrets });
 afterAll(() => turn.stop());
 
-const { url, username, credential } = turn;
 const stage = setTheStage({
-  env: { ICE_SERVERS: JSON.stringify([{ urls: [url], username, credential }]) },
+  env: { TURN_URLS: turn.url, TURN_SECRETS: secrets.join() },
+  change: (config) => ({
+    ...config,
+    ice: {
+      ...config.ice,
+      turn: {
+        ...config.ice.turn!,
+        get secrets() {
+          return secrets;
+        },
+      },
+    },
+  }),
 });
 const RELAYED = { rtcConfiguration: { iceTransportPolicy: 'relay' } } as const;
 
@@ -43,9 +56,17 @@ describe('a call over a TURN server', () => {
     }
   });
 
-  it('restarts ICE when the way is gone, on the same peer connection', async () => {
+  it('restarts ICE when the way is gone, on the same peer connection, with credentials that are good', async () => {
     const { ada, ben } = await inCall();
-    await turn.restart();
+    // A device that slept: its timers did not run, and what it has ran out meanwhile.
+    for (const person of [ada, ben]) {
+      await person.run(() => {
+        const { now } = Date;
+        Date.now = () => now() + 3_600_000;
+      });
+    }
+    secrets = ['the-second-secret'];
+    await turn.restart(secrets);
     await trouble(ada, 'ben');
     await Promise.all([goesOnSeeing(ada, 'ben'), goesOnSeeing(ben, 'ada')]);
     await Promise.all([ada.linked('ben'), ben.linked('ada')]);

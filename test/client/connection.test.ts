@@ -80,6 +80,41 @@ describe('a connection', () => {
     expect(await answer).toBe('ada');
   });
 
+  it('keeps the order of what had no answer and what was asked for while the socket went', async () => {
+    const sockets: WebSocket[] = [];
+    const sent: string[] = [];
+    vi.stubGlobal(
+      'WebSocket',
+      class extends WebSocket {
+        constructor(url: string, protocols: string[]) {
+          super(url, protocols);
+          sockets.push(this);
+        }
+        override send(message: string) {
+          const { id } = JSON.parse(message).payload?.variables ?? {};
+          if (sockets.length > 1 && id) sent.push(id);
+          super.send(message);
+        }
+      },
+    );
+    const { connection } = connect(() => tokenFor('ada'));
+    await viewer(connection);
+    const ask = (id: string) => connection.request(GetCallDocument, { id });
+    const asked: Promise<unknown>[] = [];
+    proxy.loseReplies();
+    asked.push(ask('in flight 1'), ask('in flight 2'));
+    connection.on('state', (state) => {
+      if (state === 'reconnecting') asked.push(ask('while it is gone'));
+    });
+    await new Promise((resolve) => setTimeout(resolve));
+    sockets[0]?.close();
+    asked.push(ask('while it closes'));
+    proxy.cut();
+    await vi.waitFor(() => expect(asked).toHaveLength(4));
+    await Promise.all(asked);
+    expect(sent).toEqual(['in flight 1', 'in flight 2', 'while it closes', 'while it is gone']);
+  });
+
   it('says so where a request has no answer in time', async () => {
     proxy.refuse();
     const { connection } = connect(() => tokenFor('ada'));

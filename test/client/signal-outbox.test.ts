@@ -69,14 +69,17 @@ describe('the signals of a page', () => {
     expect(sent).toEqual([1, 1]);
   });
 
-  it.each(['INTERNAL_SERVER_ERROR', 'TIMEOUT'])('are sent again after %s, which may pass', async (code) => {
-    const fault = new RequestError(code, 'Oh');
-    const { box, sent, failures } = outbox((_, nth) => (nth === 1 ? fault : taken));
-    box.push('ben', 2, SIGNAL);
-    await vi.advanceTimersByTimeAsync(1_000);
-    expect(sent).toEqual([1, 1]);
-    expect(failures).toEqual([]);
-  });
+  it.each(['INTERNAL_SERVER_ERROR', 'TIMEOUT', 'RATE_LIMITED'])(
+    'are sent again after the error %s, which may pass',
+    async (code) => {
+      const fault = new RequestError(code, 'Oh');
+      const { box, sent, failures } = outbox((_, nth) => (nth === 1 ? fault : taken));
+      box.push('ben', 2, SIGNAL);
+      await vi.advanceTimersByTimeAsync(1_000);
+      expect(sent).toEqual([1, 1]);
+      expect(failures).toEqual([]);
+    },
+  );
 
   it.each(['RECIPIENT_NOT_IN_CALL', 'STALE_SESSION', 'NOT_IN_CALL', 'CALL_ENDED'] as const)(
     'are given up without a word after %s: the events of the call say it',
@@ -122,6 +125,47 @@ describe('the signals of a page', () => {
     await vi.advanceTimersByTimeAsync(60_000);
     expect(sent).toEqual([1]);
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('go no further ahead of one that is refused than the server remembers', async () => {
+    // The first one is refused three times, the others are taken meanwhile.
+    let highest = 0;
+    const got = new Set<number>();
+    let refusals = 3;
+    const { box, failures } = outbox(({ clientSeq }) => {
+      if (clientSeq === 1 && refusals-- > 0) return no('RATE_LIMITED', 100);
+      highest = Math.max(highest, clientSeq);
+      if (clientSeq <= highest - 256) return no('INVALID_SIGNAL');
+      got.add(clientSeq);
+      return taken;
+    });
+    for (let i = 0; i < 1_000; i++) box.push('ben', 2, SIGNAL);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(failures).toEqual([]);
+    expect(got.size).toBe(1_000);
+  });
+
+  it('all get through a limit a minute, each once, and in their order where none was under way', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 20, max: 300 }), fc.nat(600), async (limit, count) => {
+        let ends = 0;
+        let left = 0;
+        const got: number[] = [];
+        const { box, failures } = outbox(({ clientSeq }) => {
+          if (Date.now() >= ends) [ends, left] = [Date.now() + 60_000, limit];
+          if (left === 0) return no('RATE_LIMITED', ends - Date.now());
+          left--;
+          got.push(clientSeq);
+          return taken;
+        });
+        for (let i = 0; i < count; i++) box.push('ben', 2, SIGNAL);
+        await vi.advanceTimersByTimeAsync(60_000 * (count / limit + 1));
+        expect(failures).toEqual([]);
+        expect(got).toEqual(Array.from({ length: count }, (_, i) => i + 1));
+        box.close();
+      }),
+      { numRuns: 30 },
+    );
   });
 
   it('all get through in the end, however often each is refused', async () => {

@@ -12,6 +12,7 @@ import { createLogger } from '../../src/observability/logger.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
 import { createDatabase } from '../support/database.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
+import { UNLIMITED } from '../support/unlimited.ts';
 import { eventually } from '../support/world.ts';
 
 /** Milliseconds: until an outage is told, until state crosses through Postgres, until all is well again. */
@@ -54,7 +55,7 @@ async function instanceOn(
     pulse,
     log,
     channels,
-    initiations: { take: async () => ({ allowed: true }) },
+    rates: UNLIMITED,
     hasRedis: true,
     config: loadConfig({
       DATABASE_URL: databaseUrl,

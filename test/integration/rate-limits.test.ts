@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { SignalOutbox } from '../../client/src/signal-outbox.ts';
 import { createRateLimiter } from '../../src/rate-limits/flexible-rate-limiter.ts';
 import type { RateLimiter, Take } from '../../src/rate-limits/rate-limiter.ts';
 import { startRedis } from '../support/redis.ts';
@@ -93,6 +94,42 @@ describe('a rate limit in Redis', () => {
     await redis.restart();
     await Promise.all([ready(one), ready(two)]);
     expect(allowed(await takes(limiters, 'back', 30))).toBe(10);
+  });
+});
+
+describe('the signals of a page that is over its limit', () => {
+  it('all get through on two instances in the end, each once', async () => {
+    const options = { ...OPTIONS, name: 'signal', limit: 40, windowMs: 1_000 };
+    const limiters = [
+      createRateLimiter(options, await connect()),
+      createRateLimiter(options, await connect()),
+    ];
+    const got: number[] = [];
+    const failures: Error[] = [];
+    let refused = 0;
+    const outbox = new SignalOutbox({
+      callId: 'call',
+      sessionId: 'session',
+      async send({ clientSeq }) {
+        // Its socket is lost now and then, and the next one is on the other instance.
+        const limiter = limiters[Math.floor(clientSeq / 30) % 2] as RateLimiter;
+        const take = await limiter.take('ada');
+        if (take.allowed) {
+          got.push(clientSeq);
+          return { __typename: 'SendSignalSuccess', at: '2026-01-01T00:00:00.000Z', duplicate: false };
+        }
+        refused++;
+        const { retryAfterMs } = take;
+        return { __typename: 'Rejection', code: 'RATE_LIMITED', message: 'Too many', retryAfterMs };
+      },
+      failed: (error) => failures.push(error),
+    });
+    for (let i = 0; i < 60; i++) outbox.push('ben', 2, { renegotiate: { iceRestart: false } });
+    await expect.poll(() => got.length, { timeout: 10_000 }).toBe(60);
+    expect(new Set(got).size).toBe(60);
+    expect(refused).toBeGreaterThan(0);
+    expect(failures).toEqual([]);
+    outbox.close();
   });
 });
 

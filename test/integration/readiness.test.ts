@@ -7,7 +7,7 @@ import { startTestApp } from '../support/app.ts';
 import { createDatabase } from '../support/database.ts';
 import { startPostgres, type TestDatabase, type TestPostgres } from '../support/postgres.ts';
 import { startRedis } from '../support/redis.ts';
-import { eventually } from '../support/world.ts';
+import { eventually, metricOf } from '../support/world.ts';
 
 /** Whether an instance may be given traffic, as a balancer asks it. */
 
@@ -52,9 +52,11 @@ describe('/readyz', () => {
       const answer = await becomes(app, 503);
       expect(answer).toMatchObject({ ok: false });
       expect(answer.reasons.join()).toContain('REDIS_URL');
+      expect(await metricOf(app, 'ringdown_ready')).toBe(0);
     }
     await two.stop();
     await becomes(one, 200);
+    expect(await metricOf(one, 'ringdown_ready')).toBe(1);
   });
 
   it.each(['kill', 'pause'] as const)(

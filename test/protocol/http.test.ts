@@ -189,8 +189,8 @@ describe('What is not foreseen', () => {
     expect(other.observed.internalErrors).toBe(1);
   });
 
-  it('a bad document is not logged, and in production suggests nothing', async () => {
-    const other = await startOther({ production: true });
+  it('a bad document is not logged, and where introspection is off suggests nothing', async () => {
+    const other = await startOther({ introspection: false });
     const answer = await run('{ viewr { id } }', { url: other.url });
     expect(answer.errors?.[0]).toMatchObject({
       message: 'Cannot query field "viewr" on type "Query".',

@@ -11,6 +11,7 @@ import { LeaseDriver, type Session, type SessionResult } from '../../src/databas
 import { migrate } from '../../src/database/migrator.ts';
 import type { Database } from '../../src/database/open.ts';
 import type { Tables } from '../../src/database/tables.ts';
+import { running } from './clock.ts';
 import { type Field, partsOf } from './wire.ts';
 
 /**
@@ -130,7 +131,9 @@ export class MemoryPostgres {
     let command = '';
     let rowCount: number | null = null;
     let failure: Error | null = null;
-    for (const part of partsOf(this.#pglite.execProtocolRawSync(message))) {
+    // Its own timers, of deadlocks and the like, are none of the instance's that asks.
+    const answer = running.exit(() => this.#pglite.execProtocolRawSync(message));
+    for (const part of partsOf(answer)) {
       if (part.kind === 'fields') onFields(part.fields);
       else if (part.kind === 'row') {
         const row: Record<string, unknown> = {};

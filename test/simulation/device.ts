@@ -144,8 +144,8 @@ export class Device {
   readonly userId: string;
   readonly name: string;
   readonly #deps: DeviceDeps;
-  /** Sockets that are gone, of which the server has not noticed it. */
-  readonly #halfOpen = new Set<Socket>();
+  /** Sockets that are gone, of which the server has not noticed it, with what it does when it does. */
+  readonly #halfOpen = new Map<Socket, () => void>();
   #socket: Socket | null = null;
   session: Session | null = null;
   readonly sessions: Session[] = [];
@@ -185,7 +185,7 @@ export class Device {
   }
 
   get hasHalfOpenSockets(): boolean {
-    return [...this.#halfOpen].some(({ instance }) => !instance.dead);
+    return [...this.#halfOpen.keys()].some(({ instance }) => !instance.dead);
   }
 
   get instance(): Instance | null {
@@ -195,6 +195,12 @@ export class Device {
   /** `noticedAfterMs`: how long the server takes to see it. */
   cut(noticedAfterMs: number): void {
     if (this.#socket) this.#lose(this.#socket, noticedAfterMs);
+  }
+
+  /** An instance that leaves closes every socket it has, also those of which nobody is at the other end. */
+  closedBy(instance: Instance): void {
+    if (this.instance === instance) this.cut(0);
+    for (const [socket, close] of this.#halfOpen) if (socket.instance === instance) close();
   }
 
   becomeSlow(): void {
@@ -209,9 +215,10 @@ export class Device {
     socket.waiting.clear();
     const { scheduler } = this.#deps;
     const { instance } = socket;
-    this.#halfOpen.add(socket);
+    let noticed = false;
     const close = () => {
-      if (instance.dead) return;
+      if (instance.dead || noticed) return;
+      noticed = true;
       scheduler.add({
         owner: instance,
         what: `socket of ${this.name} closed`,
@@ -223,6 +230,7 @@ export class Device {
         },
       });
     };
+    this.#halfOpen.set(socket, close);
     if (noticedAfterMs === 0) close();
     else setTimeout(close, noticedAfterMs);
     if (this.session?.stream === 'open' || this.session?.stream === 'opening') this.session.stream = 'none';

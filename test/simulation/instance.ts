@@ -4,7 +4,7 @@ import type { Core } from '../../src/core.ts';
 import type { Services } from '../../src/graphql/services.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import type { CallOnThisInstance, Metrics } from '../../src/observability/metrics.ts';
-import type { RateLimiter } from '../../src/rate-limits/rate-limiter.ts';
+import type { Rates } from '../../src/rate-limits/rates.ts';
 import { type Owner, running } from './clock.ts';
 import type { Code } from './code.ts';
 import { DatabaseLink, type DatabaseServer } from './database-link.ts';
@@ -24,7 +24,7 @@ export interface InstanceDeps {
   readonly redis: Redis;
   readonly armed: Armed;
   readonly limits: CallLimits;
-  readonly initiations: RateLimiter;
+  readonly rates: Rates;
   readonly metrics: Metrics;
   readonly timeoutMs: number;
   /** What nobody foresaw. */
@@ -71,12 +71,12 @@ export class Instance implements Owner {
         pulse: this.#database.database,
         log: this.link.log,
         channels: this.link.channels,
-        initiations: deps.initiations,
+        rates: deps.rates,
         hasRedis: true,
         config: {
           limits: { ...DEFAULTS, ...limits },
           eventsKeptMs: 3_600_000,
-          iceServers: [],
+          ice: { servers: [], turn: null, problems: [] },
         },
         metrics: {
           ...deps.metrics,

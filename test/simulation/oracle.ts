@@ -84,11 +84,15 @@ function checkSignals({ sent, appended }: Witnesses, session: Session, violation
     if (number === null) continue;
     const signal = sent[number - 1]!;
     if (seen.has(number)) violation(`${who} saw signal ${number} twice`);
-    if (number < (last.get(signal.sessionId) ?? 0))
+    const records = appended.filter((record) => numberIn(record) === number);
+    // An instance that took it without the log gives it to the log when that is back: what its sender, who has moved,
+    // sends by way of another one may be there before.
+    const { acceptedAt } = signal;
+    const broughtLater = acceptedAt !== null && records.some(({ step }) => step > acceptedAt);
+    if (number < (last.get(signal.sessionId) ?? 0) && !broughtLater)
       violation(`${who} saw signal ${number} after a later one`);
     seen.add(number);
-    last.set(signal.sessionId, number);
-    const records = appended.filter((record) => numberIn(record) === number);
+    last.set(signal.sessionId, Math.max(number, last.get(signal.sessionId) ?? 0));
     // Without `to` it is for whoever is in the call, also where the log has yet to hear of it.
     const meant = records.some(
       ({ recipients, step }) =>

@@ -7,6 +7,8 @@ import { LeaseDriver } from '../../src/database/lease.ts';
 import type { Tables } from '../../src/database/tables.ts';
 import type { Metrics } from '../../src/observability/metrics.ts';
 import { createRateLimiter } from '../../src/rate-limits/flexible-rate-limiter.ts';
+import type { Caller, Rates } from '../../src/rate-limits/rates.ts';
+import { UNLIMITED } from '../support/unlimited.ts';
 import { type Clock, running } from './clock.ts';
 import type { Code } from './code.ts';
 import { kyselyOver, type MemoryPostgres } from './database.ts';
@@ -56,7 +58,7 @@ export class World {
   readonly armed: Armed;
   readonly #deps: WorldDeps;
   readonly #db: Kysely<Tables>;
-  readonly #initiations;
+  readonly #rates: Rates;
   /** Whose end is still to come: ended at once when everything heals. */
   readonly #lasting = new Set<() => void>();
   #named = 0;
@@ -74,7 +76,11 @@ export class World {
       null,
     );
     // It counts for all instances, so its timers are none of theirs.
-    this.#initiations = { take: (key: string) => running.exit(() => limiter.take(key)) };
+    const initiate = {
+      ...UNLIMITED.initiate,
+      take: ({ userId }: Caller) => running.exit(() => limiter.take(userId)),
+    };
+    this.#rates = { ...UNLIMITED, initiate };
     const session = {
       run: async (query: Parameters<MemoryPostgres['run']>[0]) => postgres.run(query),
       release() {},
@@ -116,7 +122,7 @@ export class World {
       redis: this.redis,
       armed: this.armed,
       limits,
-      initiations: this.#initiations,
+      rates: this.#rates,
       metrics,
       timeoutMs: DATABASE_TIMEOUT,
       onWarning: (what, error) => {
@@ -229,7 +235,7 @@ export class World {
     if (instance.draining) return;
     instance.draining = true;
     this.#launch();
-    for (const device of this.people.devices) if (device.instance === instance) device.cut(0);
+    for (const device of this.people.devices) device.closedBy(instance);
     await pause(GOODBYE);
     await this.#stop(instance);
   }

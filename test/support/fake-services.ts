@@ -12,6 +12,7 @@ import type {
 } from '../../src/graphql/services.ts';
 import { createHttpServer, type HttpServerDeps } from '../../src/http/server.ts';
 import type { Logger } from '../../src/observability/logger.ts';
+import { UNLIMITED } from './unlimited.ts';
 
 /**
  * FAKE services, for tests of the transports alone: they know no rule. What a test wants to see of them it
@@ -250,6 +251,7 @@ export async function startFakeServer(overrides: Partial<HttpServerDeps> = {}) {
   const server = createHttpServer({
     services: fake.services,
     verify: verifyFakeToken,
+    knowsToken: () => false,
     ready: async () => ({ ok: true, degraded: false, reasons: [] }),
     logger: observed.logger,
     metrics: observed.metrics,
@@ -260,7 +262,11 @@ export async function startFakeServer(overrides: Partial<HttpServerDeps> = {}) {
     maxConnectionsPerUser: 1_000,
     maxConnectionsPerAddress: 1_000,
     trustedProxies: [],
-    production: false,
+    rates: UNLIMITED,
+    addressKey: null,
+    introspection: true,
+    graphiql: true,
+    trustedDocuments: null,
     demo: null,
     ...overrides,
   });

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { IDENTITY } from './app.ts';
+import { GENEROUS_RATES, IDENTITY } from './app.ts';
 
 /** An instance of Ringdown as a process of its own, as it runs in production. */
 export interface Instance {
@@ -25,7 +25,15 @@ process.on('exit', () => {
 /** `main`: the program, where it is not the repository's. */
 export async function startInstance(env: Record<string, string>, main = MAIN): Promise<Instance> {
   const child = spawn(process.execPath, [main], {
-    env: { HOST: '127.0.0.1', PORT: '0', METRICS_PORT: '0', LOG_LEVEL: 'warn', ...IDENTITY, ...env },
+    env: {
+      HOST: '127.0.0.1',
+      PORT: '0',
+      METRICS_PORT: '0',
+      LOG_LEVEL: 'warn',
+      ...GENEROUS_RATES,
+      ...IDENTITY,
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   running.add(child);

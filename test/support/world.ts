@@ -1,5 +1,6 @@
 import type { ResultOf } from '@graphql-typed-document-node/core';
 import type { App } from '../../src/app.ts';
+import type { Config } from '../../src/config.ts';
 import { type Database, openDatabase } from '../../src/database/open.ts';
 import { startTestApp, tokenFor } from './app.ts';
 import { type Client, createClient } from './client.ts';
@@ -23,9 +24,9 @@ export interface World {
 }
 
 export async function createWorld(
-  options: { instances?: number; env?: Record<string, string> } = {},
+  options: { instances?: number; env?: Record<string, string>; change?: (config: Config) => Config } = {},
 ): Promise<World> {
-  const { instances = 1, env = {} } = options;
+  const { instances = 1, env = {}, change } = options;
   const undo: (() => Promise<unknown>)[] = [];
   const close = async () => {
     for (const step of undo.splice(0).reverse()) await step();
@@ -39,7 +40,7 @@ export async function createWorld(
     undo.push(() => database.close());
     const apps: App[] = [];
     for (let i = 0; i < instances; i++) {
-      const app = await startTestApp({ DATABASE_URL: stored.url, REDIS_URL: redis.url, ...env });
+      const app = await startTestApp({ DATABASE_URL: stored.url, REDIS_URL: redis.url, ...env }, change);
       undo.push(() => app.stop());
       apps.push(app);
     }

@@ -1,12 +1,17 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
-import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CompactSign, exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createDemoTokens, DEMO_USERS } from '../../src/auth/demo.ts';
-import { bearer, createTokenVerifier, KeysUnavailable, TokenError } from '../../src/auth/token.ts';
+import {
+  bearer,
+  createTokenVerifier,
+  KEY_SET_TIMINGS,
+  KeysUnavailable,
+  TokenError,
+} from '../../src/auth/token.ts';
 import { TIMINGS } from '../../src/config.ts';
 import { isId } from '../../src/ids.ts';
+import { type KeyServer, startKeyServer } from '../support/key-server.ts';
 
 const NOW = 1_800_000_000_000;
 const SECRET = 'a-secret-of-thirty-two-bytes-or-more';
@@ -23,8 +28,8 @@ function sign(claims: JWTPayload | Record<string, unknown>, secret = SECRET, alg
   return new SignJWT(claims as JWTPayload).setProtectedHeader({ alg }).sign(bytes(secret));
 }
 
-function verifierAt(clock: { now: number }) {
-  return createTokenVerifier({ ...RULES, secret: SECRET, jwksUrl: null }, () => clock.now);
+function verifierAt(clock: { now: number }, previousSecret: string | null = null) {
+  return createTokenVerifier({ ...RULES, secret: SECRET, previousSecret, jwksUrl: null }, () => clock.now);
 }
 
 async function kindOf(verified: Promise<unknown>): Promise<string> {
@@ -54,6 +59,7 @@ describe('a token signed with the shared secret', () => {
     ['another audience', { aud: ['other'] }],
     ['no audience', { aud: undefined }],
     ['no end', { exp: undefined }],
+    ['an end that is a word', { exp: 'tomorrow' }],
     ['a beginning in the future', { nbf: NOW / 1_000 + 31 }],
     ['no subject', { sub: undefined }],
     ['an empty subject', { sub: '' }],
@@ -74,6 +80,14 @@ describe('a token signed with the shared secret', () => {
     expect(await kindOf(verifier.verify(await sign({ ...GOOD, more: 'x'.repeat(9_000) })))).toBe('invalid');
   });
 
+  it('is invalid where its end is one that JSON can write and no clock reaches', async () => {
+    const payload = JSON.stringify(GOOD).replace(String(GOOD.exp), '1e999');
+    const token = await new CompactSign(bytes(payload))
+      .setProtectedHeader({ alg: 'HS256' })
+      .sign(bytes(SECRET));
+    expect(await kindOf(verifier.verify(token))).toBe('invalid');
+  });
+
   it('is missing where there is none', async () => {
     for (const token of [null, undefined, '']) expect(await kindOf(verifier.verify(token))).toBe('missing');
   });
@@ -88,6 +102,28 @@ describe('a token signed with the shared secret', () => {
     clock.now = NOW + 600_000 + 31_000;
     expect(await kindOf(remembering.verify(token))).toBe('expired');
     expect(await kindOf(verifierAt(clock).verify(token))).toBe('expired');
+  });
+
+  it('opens until its end, or where it is first shown after that, until the end of the tolerance', async () => {
+    const clock = { now: NOW };
+    const remembering = verifierAt(clock);
+    const token = await sign(GOOD);
+    expect((await remembering.verify(token)).tokenExpiresAt).toBe(NOW + 600_000);
+    clock.now = NOW + 600_000;
+    expect((await remembering.verify(token)).tokenExpiresAt).toBe(NOW + 630_000);
+  });
+
+  it('is good with the previous secret too, and no longer when that is taken away', async () => {
+    const old = await sign(GOOD, 'the-secret-before-this-one-of-32-bytes');
+    const changing = verifierAt({ now: NOW }, 'the-secret-before-this-one-of-32-bytes');
+    expect((await changing.verify(old)).userId).toBe('ada');
+    expect((await changing.verify(await sign(GOOD))).userId).toBe('ada');
+    expect(await kindOf(changing.verify(await sign(GOOD, `${SECRET}!`)))).toBe('invalid');
+    // All the other rules hold for it.
+    const [previous, past] = ['the-secret-before-this-one-of-32-bytes', NOW / 1_000 - 31];
+    expect(await kindOf(changing.verify(await sign({ ...GOOD, exp: past }, previous)))).toBe('expired');
+    expect(await kindOf(changing.verify(await sign({ ...GOOD, aud: 'other' }, previous)))).toBe('invalid');
+    expect(await kindOf(verifier.verify(old))).toBe('invalid');
   });
 
   it('is invalid rather than expired when it was never good', async () => {
@@ -123,42 +159,101 @@ describe('a token signed with the shared secret', () => {
 });
 
 describe('a token signed with a published key', () => {
-  let server: Server;
-  let url: string;
-  let answer: { status: number; body: string };
-  const keys = generateKeyPair('ES256');
-  const signed = async (alg = 'ES256', key: CryptoKey | null = null) =>
-    new SignJWT(GOOD).setProtectedHeader({ alg, kid: 'one' }).sign(key ?? (await keys).privateKey);
-  const verifier = () => createTokenVerifier({ ...RULES, secret: null, jwksUrl: url }, () => NOW);
+  let issuer: KeyServer;
+  const one = generateKeyPair('ES256');
+  const two = generateKeyPair('ES256');
+  const published = async (pair: typeof one, kid?: string): Promise<JWK> => ({
+    ...(await exportJWK((await pair).publicKey)),
+    ...(kid !== undefined && { kid }),
+  });
+  const signed = async (pair: typeof one, kid?: string, more: Record<string, unknown> = {}) =>
+    new SignJWT({ ...GOOD, exp: Date.now() / 1_000 + 86_400, ...more } as JWTPayload)
+      .setProtectedHeader({ alg: 'ES256', ...(kid !== undefined && { kid }) })
+      .sign((await pair).privateKey);
+  const verifier = () => createTokenVerifier({ ...RULES, secret: null, jwksUrl: issuer.url });
+  const later = (ms: number) => vi.advanceTimersByTime(ms);
 
   beforeAll(async () => {
-    const jwk = { ...(await exportJWK((await keys).publicKey)), kid: 'one', alg: 'ES256' };
-    answer = { status: 200, body: JSON.stringify({ keys: [jwk] }) };
-    server = createServer((_, response) => {
-      response.writeHead(answer.status, { connection: 'close' }).end(answer.body);
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks`;
+    issuer = await startKeyServer();
   });
-  afterAll(() => new Promise((resolve) => server.close(resolve)));
+  afterAll(() => issuer.close());
+  beforeEach(async () => {
+    vi.useFakeTimers({ toFake: ['Date', 'performance'] });
+    Object.assign(issuer, { status: 200, fetches: 0, keys: [await published(one, 'one')] });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
 
-  it('is verified with the key', async () => {
-    expect((await verifier().verify(await signed())).userId).toBe('ada');
+  it('is verified with the key, which is fetched once for many', async () => {
+    const many = verifier();
+    expect((await many.verify(await signed(one, 'one'))).userId).toBe('ada');
+    const tokens = await Promise.all(Array.from({ length: 50 }, (_, n) => signed(one, 'one', { n })));
+    await Promise.all(tokens.map((token) => many.verify(token)));
+    expect(issuer.fetches).toBe(1);
   });
 
   it('is invalid when another key signed it, or the published one was used as a secret', async () => {
-    const other = await generateKeyPair('ES256');
-    expect(await kindOf(verifier().verify(await signed('ES256', other.privateKey)))).toBe('invalid');
-    expect(await kindOf(verifier().verify(await sign(GOOD, answer.body)))).toBe('invalid');
+    expect(await kindOf(verifier().verify(await signed(two, 'one')))).toBe('invalid');
+    expect(await kindOf(verifier().verify(await sign(GOOD, JSON.stringify(issuer.keys))))).toBe('invalid');
   });
 
-  it('is neither good nor bad while the keys cannot be fetched', async () => {
-    const good = answer;
+  it('is taken with a new key as soon as it comes, while the old one is good beside it', async () => {
+    const changing = verifier();
+    await changing.verify(await signed(one, 'one'));
+    later(KEY_SET_TIMINGS.cooldownMs);
+    issuer.keys = [await published(one, 'one'), await published(two, 'two')];
+    expect((await changing.verify(await signed(two, 'two'))).userId).toBe('ada');
+    expect((await changing.verify(await signed(one, 'one', { n: 1 }))).userId).toBe('ada');
+    expect(issuer.fetches).toBe(2);
+  });
+
+  it('is taken with either of two keys where neither has a name', async () => {
+    issuer.keys = [await published(one), await published(two)];
+    for (const pair of [one, two]) expect((await verifier().verify(await signed(pair))).userId).toBe('ada');
+    const other = generateKeyPair('ES256');
+    expect(await kindOf(verifier().verify(await signed(other)))).toBe('invalid');
+  });
+
+  it('is refused within six minutes of its key being taken out, one that was verified before too', async () => {
+    const changing = verifier();
+    const token = await signed(one, 'one');
+    await changing.verify(token);
+    issuer.keys = [await published(two, 'two')];
+    later(KEY_SET_TIMINGS.maxAgeMs - 1);
+    // The last moment in which the old set is trusted, so that this is remembered for a minute more.
+    await changing.verify(token);
+    later(TIMINGS.tokenCacheMs);
+    expect(await kindOf(changing.verify(token))).toBe('invalid');
+    expect(KEY_SET_TIMINGS.maxAgeMs + TIMINGS.tokenCacheMs).toBeLessThanOrEqual(6 * 60_000);
+  });
+
+  it('does not have the keys fetched for each name that nobody knows', async () => {
+    const flooded = verifier();
+    await flooded.verify(await signed(one, 'one'));
+    later(KEY_SET_TIMINGS.cooldownMs);
+    for (let n = 0; n < 100; n++) {
+      expect(await kindOf(flooded.verify(await signed(two, `unknown-${n}`)))).toBe('invalid');
+    }
+    expect(issuer.fetches).toBe(2);
+    // The issuer in trouble is not asked for each either.
+    issuer.status = 500;
+    later(KEY_SET_TIMINGS.cooldownMs);
+    for (let n = 0; n < 100; n++) {
+      await expect(flooded.verify(await signed(two, `unknown-${n}`))).rejects.toThrow(KeysUnavailable);
+    }
+    expect(issuer.fetches).toBe(3);
+    // Nor does that keep anybody out whose key is known.
+    expect((await flooded.verify(await signed(one, 'one', { n: 2 }))).userId).toBe('ada');
+  });
+
+  it('is neither good nor bad while the keys cannot be fetched, and good when they can again', async () => {
     const patient = verifier();
-    answer = { status: 503, body: '' };
-    await expect(patient.verify(await signed())).rejects.toBeInstanceOf(KeysUnavailable);
-    answer = good;
-    expect((await patient.verify(await signed())).userId).toBe('ada');
+    issuer.status = 503;
+    await expect(patient.verify(await signed(one, 'one'))).rejects.toBeInstanceOf(KeysUnavailable);
+    issuer.status = 200;
+    later(KEY_SET_TIMINGS.retryMs);
+    expect((await patient.verify(await signed(one, 'one'))).userId).toBe('ada');
   });
 });
 

@@ -1,13 +1,17 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { ConfigError, loadConfig } from '../../src/config.ts';
+import { ConfigError, loadConfig, loadDatabaseConfig } from '../../src/config.ts';
+import { hasTurn, isValid } from '../../src/config-ice.ts';
 import { SETTINGS } from '../../src/config-settings.ts';
 import { duration } from '../../src/config-values.ts';
+import { checkIceServerUrl } from '../../src/ice-servers/ice-server-url.ts';
 
-const SECRET = 'a-secret-of-thirty-two-bytes-or-more';
+const SECRET = 'kZt0Qm4vJ8xLw2yBn6RfUq1Hc5sDgE7aPi9o';
+const PREVIOUS = 'wX3pT8uK1mZ7cV4nB9sJ2hL6gF0dQ5rYeAo';
 const JWT = { JWT_SECRET: SECRET, JWT_ISSUER: 'https://id.example', JWT_AUDIENCE: 'ringdown' };
 const folder = mkdtempSync(join(tmpdir(), 'config-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -41,7 +45,10 @@ describe('loadConfig', () => {
       redisUrl: null,
       jwt: null,
       allowedOrigins: [],
-      trustedProxies: [],
+      trustedProxies: null,
+      introspection: true,
+      graphiql: true,
+      trustedDocuments: null,
       eventsKeptMs: 90 * 86_400_000,
       limits: {
         maxParticipants: 10,
@@ -52,21 +59,44 @@ describe('loadConfig', () => {
         disconnectGraceMs: 120_000,
         aloneTimeoutMs: 60_000,
         initiatePerMinute: 10,
+        joinsPerMinute: 60,
+        signalsPerMinute: 6_000,
+        connectionsPerMinute: 120,
+        usersPerAddress: 100,
+        failedTokensPerMinute: 60,
         maxConnections: 10_000,
         maxConnectionsPerUser: 50,
         maxConnectionsPerAddress: 10_000,
       },
-      iceServers: [],
-      turn: null,
+      ice: { servers: [], turn: null, problems: [] },
       metricsPerCall: false,
       logLevel: 'info',
       tracing: null,
     });
   });
 
+  it('tells of the schema outside production, or where it is asked to', () => {
+    const production = { ...JWT, NODE_ENV: 'production', DATABASE_URL: 'postgres://db/app' };
+    const doors = (env: Record<string, string>) => {
+      const { introspection, graphiql } = loadConfig(env);
+      return { introspection, graphiql };
+    };
+    for (const NODE_ENV of ['development', 'test']) {
+      expect(doors({ ...JWT, NODE_ENV })).toEqual({ introspection: true, graphiql: true });
+    }
+    expect(doors(production)).toEqual({ introspection: false, graphiql: false });
+    expect(doors({ ...production, GRAPHIQL: 'true' })).toEqual({ introspection: false, graphiql: true });
+    expect(doors({ ...production, INTROSPECTION: 'true' })).toEqual({ introspection: true, graphiql: false });
+    expect(doors({ INTROSPECTION: 'false', GRAPHIQL: 'false' })).toEqual({
+      introspection: false,
+      graphiql: false,
+    });
+  });
+
   it('reads a whole deployment', () => {
     const config = loadConfig({
       ...JWT,
+      JWT_PREVIOUS_SECRET: PREVIOUS,
       NODE_ENV: 'production',
       PORT: '8080',
       DATABASE_URL: 'postgres://app:pw@db:5432/app',
@@ -79,7 +109,8 @@ describe('loadConfig', () => {
       CALL_DURATION_WARNING: '5m',
       ICE_SERVERS: '[{"urls":"stun:stun.example.com"}]',
       TURN_URLS: 'turn:turn.example.com:3478?transport=udp,turns:turn.example.com',
-      TURN_SECRETS: 'new,old',
+      TURN_SECRETS: `${SECRET},${SECRET}old`,
+      TURN_CREDENTIAL_LIFETIME: '10m',
       METRICS_PER_CALL: 'true',
       LOG_LEVEL: 'debug',
       OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318',
@@ -93,13 +124,23 @@ describe('loadConfig', () => {
       port: 8080,
       database: { url: 'postgres://app:pw@db:5432/app', dataDir: null },
       redisUrl: 'rediss://:pw@redis:6380/1',
-      jwt: { secret: SECRET, jwksUrl: null, issuer: 'https://id.example', audience: 'ringdown' },
+      jwt: {
+        secret: SECRET,
+        previousSecret: PREVIOUS,
+        jwksUrl: null,
+        issuer: 'https://id.example',
+        audience: 'ringdown',
+      },
       allowedOrigins: ['https://app.example.com', 'capacitor://localhost', 'http://localhost:5173'],
       limits: { maxParticipants: 4, disconnectGraceMs: 500, callDurationWarningMs: 300_000 },
-      iceServers: [{ urls: ['stun:stun.example.com'], username: null, credential: null }],
-      turn: {
-        urls: ['turn:turn.example.com:3478?transport=udp', 'turns:turn.example.com'],
-        secrets: ['new', 'old'],
+      ice: {
+        servers: [{ urls: ['stun:stun.example.com'], username: null, credential: null }],
+        turn: {
+          urls: ['turn:turn.example.com:3478?transport=udp', 'turns:turn.example.com'],
+          secrets: [SECRET, `${SECRET}old`],
+          lifetimeMs: 600_000,
+        },
+        problems: [],
       },
       metricsPerCall: true,
       logLevel: 'debug',
@@ -111,7 +152,7 @@ describe('loadConfig', () => {
     const config = loadConfig({ ICE_SERVERS: '[{"urls":["stun:a.example"]}]' });
     expect(() => Object.assign(config, { port: 1 })).toThrow(TypeError);
     expect(() => Object.assign(config.limits, { maxParticipants: 99 })).toThrow(TypeError);
-    expect(() => (config.iceServers[0]!.urls as string[]).push('x')).toThrow(TypeError);
+    expect(() => (config.ice.servers[0]!.urls as string[]).push('x')).toThrow(TypeError);
   });
 
   it('tells of every wrong setting at once, with what is allowed', () => {
@@ -157,8 +198,12 @@ describe('loadConfig', () => {
     ['OTEL_TRACES_SAMPLER_ARG', '1.5'],
     ['OTEL_TRACES_SAMPLER_ARG', '-0.1'],
     ['OTEL_TRACES_SAMPLER_ARG', '10%'],
-    ['ICE_SERVERS', 'stun:stun.example.com'],
-    ['ICE_SERVERS', '[{"urls":"http://stun.example.com"}]'],
+    ['TRUSTED_PROXIES', 'none,loopback'],
+    ['SIGNAL_RATE', '0'],
+    ['USERS_PER_ADDRESS', '0'],
+    ['TURN_CREDENTIAL_LIFETIME', '59s'],
+    ['TURN_CREDENTIAL_LIFETIME', '61m'],
+    ['ICE_STRICT', 'yes'],
   ])('refuses %s=%s, and complains of nothing else', (name, value) => {
     const jwt = name === 'DATABASE_URL' || name === 'NODE_ENV' ? JWT : {};
     const problems = problemsOf({ ...jwt, [name]: value });
@@ -169,14 +214,23 @@ describe('loadConfig', () => {
   it("never prints a secret's value", () => {
     const hidden = 'hide-me';
     const problems = problemsOf({
+      ICE_STRICT: 'true',
       JWT_SECRET: hidden,
+      JWT_PREVIOUS_SECRET: hidden,
       DATABASE_URL: `${hidden}://u:${hidden}@h/d`,
       REDIS_URL: hidden,
       TURN_URLS: 'turn:turn.example.com',
       TURN_SECRETS: `${hidden},${hidden}`,
       ICE_SERVERS: `[{"urls":"turn:a.example","username":"${hidden}","credential":"${hidden}`,
     });
-    for (const name of ['JWT_SECRET', 'DATABASE_URL', 'REDIS_URL', 'TURN_SECRETS', 'ICE_SERVERS']) {
+    for (const name of [
+      'JWT_SECRET',
+      'JWT_PREVIOUS_SECRET',
+      'DATABASE_URL',
+      'REDIS_URL',
+      'TURN_SECRETS',
+      'ICE_SERVERS',
+    ]) {
       expect(problems).toContainEqual(expect.stringMatching(new RegExp(`^${name} `)));
     }
     expect(problems.join()).not.toContain(hidden);
@@ -196,6 +250,12 @@ describe('loadConfig', () => {
     expect(most({ MAX_CONNECTIONS_PER_ADDRESS: '7' })).toBe(7);
   });
 
+  it('tells a deployment without proxies from one that does not say whether it has any', () => {
+    expect(loadConfig({}).trustedProxies).toBeNull();
+    expect(loadConfig({ TRUSTED_PROXIES: 'none' }).trustedProxies).toEqual([]);
+    expect(loadConfig({ TRUSTED_PROXIES: 'none' }).limits.maxConnectionsPerAddress).toBe(1_000);
+  });
+
   it('takes no warning that would come before the call', () => {
     expect(problemsOf({ MAX_CALL_DURATION: '1h', CALL_DURATION_WARNING: '1h' })).toEqual([
       expect.stringContaining('CALL_DURATION_WARNING is not less than MAX_CALL_DURATION'),
@@ -209,27 +269,97 @@ describe('loadConfig', () => {
     ]);
     expect(problemsOf({ PORT: '0', METRICS_PORT: '0' })).toEqual([]);
   });
+});
 
-  it('takes TURN URLs and secrets together alone, and no STUN URL among them', () => {
-    expect(problemsOf({ TURN_URLS: 'turn:a.example' })).toEqual([expect.stringMatching(/^TURN_SECRETS /)]);
-    expect(problemsOf({ TURN_SECRETS: 's' })).toEqual([expect.stringMatching(/^TURN_URLS /)]);
-    expect(problemsOf({ TURN_URLS: 'turn:a.example,stun:a.example', TURN_SECRETS: 's' })).toEqual([
-      expect.stringMatching(/^TURN_URLS item 2 is not a turn: or turns: URL/),
+describe('ICE settings that are not valid', () => {
+  const ICE: readonly (readonly [env: Record<string, string>, problem: RegExp])[] = [
+    [{ ICE_SERVERS: 'stun:stun.example.com' }, /^ICE_SERVERS is not JSON; allowed: /],
+    [{ ICE_SERVERS: '{}' }, /^ICE_SERVERS is not an array/],
+    [
+      { ICE_SERVERS: '[{"urls":"stun:a.example"},{"urls":"http://b.example"}]' },
+      /^ICE_SERVERS \[1\]\.urls: does not begin with/,
+    ],
+    [{ TURN_URLS: 'turn:a.example' }, /^TURN_SECRETS is not set while TURN_URLS is/],
+    [{ TURN_SECRETS: 's' }, /^TURN_URLS is not set while TURN_SECRETS is/],
+    [
+      { TURN_URLS: 'turn:a.example,stun:a.example', TURN_SECRETS: 's' },
+      /^TURN_URLS item 2 is not a turn: or/,
+    ],
+    [{ TURN_URLS: 'turn:a.example,,turn:b.example', TURN_SECRETS: 's' }, /^TURN_URLS item 2 is empty/],
+    [{ TURN_URLS: 'turn:a.example,turn:a.example', TURN_SECRETS: 's' }, /^TURN_URLS item 2 is named twice/],
+    [
+      { TURN_URLS: 'turn:a.example', TURN_SECRETS: 's,\u0001' },
+      /^TURN_SECRETS item 2 has a control character/,
+    ],
+  ];
+
+  it.each(ICE)('are problems and no reason not to start, unless ICE_STRICT says so: %o', (env, problem) => {
+    const { problems } = loadConfig(env).ice;
+    expect(problems.map(({ setting, problem: what }) => `${setting} ${what}`)).toEqual([
+      expect.stringMatching(problem),
     ]);
+    expect(problemsOf({ ...env, ICE_STRICT: 'true' })).toEqual([expect.stringMatching(problem)]);
+  });
+
+  it('leave what is valid beside them in use', () => {
+    const { servers, turn } = loadConfig({
+      ICE_SERVERS:
+        '[{"urls":["stun:a.example","a.example"]},{"urls":"turn:b.example"},{"urls":"stun:c.example"}]',
+      TURN_URLS: 'turn:a.example:0, turn:a.example',
+      TURN_SECRETS: ',s',
+    }).ice;
+    expect(servers.map(({ urls }) => urls)).toEqual([['stun:a.example'], ['stun:c.example']]);
+    expect(turn).toMatchObject({ urls: ['turn:a.example'], secrets: ['s'] });
+    expect(loadConfig({ TURN_URLS: 'turn:a.example' }).ice.turn).toBeNull();
+  });
+
+  it('have an answer for whatever is configured', () => {
+    const text = fc.oneof(fc.string(), fc.json(), fc.constantFrom('turn:a.example', ',', '[]'));
+    fc.assert(
+      fc.property(text, text, text, (ICE_SERVERS, TURN_URLS, TURN_SECRETS) => {
+        const { servers, turn } = loadConfig({ ICE_SERVERS, TURN_URLS, TURN_SECRETS }).ice;
+        for (const url of [...servers.flatMap((server) => server.urls), ...(turn?.urls ?? [])]) {
+          expect(checkIceServerUrl(url)).toBeNull();
+        }
+      }),
+    );
+  });
+
+  it.each([
+    [{}, { turn: false, valid: false }],
+    [{ ICE_SERVERS: '[{"urls":"stun:a.example"}]' }, { turn: false, valid: true }],
+    [
+      { TURN_URLS: 'turn:a.example', TURN_SECRETS: 's' },
+      { turn: true, valid: true },
+    ],
+    [
+      { TURN_URLS: 'turn:a.example,a', TURN_SECRETS: 's' },
+      { turn: true, valid: false },
+    ],
+    [
+      { ICE_SERVERS: '[{"urls":["stun:a.example","turns:a.example"],"username":"u","credential":"p"}]' },
+      { turn: true, valid: true },
+    ],
+  ])('say whether there is a TURN server, and whether all is well: %o', (env, wanted) => {
+    const { ice } = loadConfig(env as Record<string, string>);
+    expect({ turn: hasTurn(ice), valid: isValid(ice) }).toEqual(wanted);
   });
 });
 
 describe('identity settings', () => {
   it('need no key in a demo alone', () => {
     expect(loadConfig({}).demo).toBe(true);
-    for (const env of [{ NODE_ENV: 'production' }, { DATABASE_URL: 'postgres://db/app' }]) {
+    for (const env of [
+      { NODE_ENV: 'production', DATA_DIR: '/data' },
+      { DATABASE_URL: 'postgres://db/app' },
+    ]) {
       expect(problemsOf(env)).toEqual([
         expect.stringMatching(/^JWT_SECRET and JWT_JWKS_URL are both missing/),
       ]);
     }
   });
 
-  it.each([{ JWT_SECRET: '' }, { JWT_ISSUER: 'x' }, { JWT_SECRET_FILE: '' }])(
+  it.each([{ JWT_SECRET: '' }, { JWT_PREVIOUS_SECRET: '' }, { JWT_ISSUER: 'x' }, { JWT_SECRET_FILE: '' }])(
     'make no demo of a deployment that meant to have a key: %o',
     (env) => {
       expect(problemsOf(env)).toEqual([
@@ -256,6 +386,19 @@ describe('identity settings', () => {
   });
 
   it('take a secret of 32 bytes, not of 31', () => {
+    for (const [env, problem] of [
+      [{ JWT_PREVIOUS_SECRET: SECRET }, 'is the same as JWT_SECRET; allowed: the secret before that one'],
+      [
+        { JWT_PREVIOUS_SECRET: 'x'.repeat(31) },
+        'is too short; allowed: 32 bytes or more, another than JWT_SECRET',
+      ],
+      [
+        { JWT_PREVIOUS_SECRET: PREVIOUS, JWT_SECRET: '', JWT_JWKS_URL: 'https://id.example/jwks' },
+        'is set without JWT_SECRET; allowed: beside it alone',
+      ],
+    ] as const) {
+      expect(problemsOf({ ...JWT, ...env })).toEqual([`JWT_PREVIOUS_SECRET ${problem}`]);
+    }
     expect(problemsOf({ ...JWT, JWT_SECRET: 'é'.repeat(16) })).toEqual([]);
     expect(problemsOf({ ...JWT, JWT_SECRET: 'x'.repeat(31) })).toEqual([
       'JWT_SECRET is too short; allowed: 32 bytes or more',
@@ -265,16 +408,97 @@ describe('identity settings', () => {
   it('take keys over plain HTTP outside production alone', () => {
     const env = { JWT_JWKS_URL: 'http://id.local/jwks', JWT_ISSUER: 'i', JWT_AUDIENCE: 'a' };
     expect(problemsOf(env)).toEqual([]);
-    expect(problemsOf({ ...env, NODE_ENV: 'production' })).toEqual([
+    expect(problemsOf({ ...env, NODE_ENV: 'production', DATA_DIR: '/data' })).toEqual([
       expect.stringMatching(/^JWT_JWKS_URL .*https/),
     ]);
+  });
+});
+
+describe('in production', () => {
+  const PRODUCTION = { ...JWT, NODE_ENV: 'production', DATABASE_URL: 'postgres://db/app' };
+  const problems = (env: Record<string, string>) => problemsOf({ ...PRODUCTION, ...env });
+  const random = (encoding: 'hex' | 'base64', bytes: number) => randomBytes(bytes).toString(encoding);
+
+  it('secrets of chance are taken', () => {
+    for (let i = 0; i < 300; i++) {
+      expect(
+        problems({
+          JWT_SECRET: i % 2 ? random('base64', 48) : random('hex', 32),
+          DATABASE_URL: `postgres://ringdown_app:${random('hex', 24)}@db/ringdown`,
+          TURN_URLS: 'turn:turn.example.com',
+          TURN_SECRETS: `${random('hex', 24)},${random('base64', 32)}`,
+        }),
+      ).toEqual([]);
+    }
+  });
+
+  it.each([
+    'changeme-changeme-changeme-changeme',
+    'a-secret-of-the-tests-that-is-long-enough',
+    'MyVeryLongPassw0rdOfThirtyTwoBytes',
+    'x'.repeat(64),
+    'k3Z9'.repeat(10),
+    '0123456789abcdef0123456789abcdef0123',
+    'abcdefghijklmnopqrstuvwxyz0123456789',
+    '00000000000000000000000000000000001',
+  ])('JWT_SECRET=%s is refused, with what to do and without the value', (secret) => {
+    const found = problems({ JWT_SECRET: secret });
+    expect(found).toEqual([expect.stringMatching(/^JWT_SECRET .*openssl rand -base64 48/)]);
+    expect(found.join()).not.toContain(secret);
+    expect(problemsOf({ ...JWT, JWT_SECRET: secret })).toEqual([]);
+  });
+
+  it.each([
+    ['DATABASE_URL', 'postgres://ringdown:secret@127.0.0.1:5432/ringdown'],
+    ['DATABASE_URL', 'postgres://postgres:postgres@db/ringdown'],
+    ['DATABASE_URL', 'postgres://calls:Calls@db/ringdown'],
+    ['DATABASE_URL', 'postgres://calls:p%61ssword@db/ringdown'],
+    ['REDIS_URL', 'redis://:redis@cache:6379'],
+    ['REDIS_URL', 'rediss://default:foobared@cache:6379'],
+  ])('%s with a password that everyone knows is refused: %s', (name, url) => {
+    const found = problems({ [name]: url });
+    expect(found).toEqual([expect.stringMatching(new RegExp(`^${name} has .*openssl rand -hex 24`))]);
+    expect(problemsOf({ ...JWT, [name]: url })).toEqual([]);
+  });
+
+  it('a URL without a password is for the server to judge', () => {
+    expect(problems({ REDIS_URL: 'redis://cache:6379' })).toEqual([]);
+    expect(problems({ DATABASE_URL: 'postgres://ringdown@db/ringdown' })).toEqual([]);
+  });
+
+  it('each TURN secret is as long as its hash, and none is an example', () => {
+    const turn = (secrets: string) => problems({ TURN_URLS: 'turn:a.example', TURN_SECRETS: secrets });
+    expect(turn(`${SECRET},north`)).toEqual([expect.stringMatching(/^TURN_SECRETS item 2 .*20 bytes/)]);
+    expect(turn('static-auth-secret-of-turn')).toEqual([expect.stringMatching(/^TURN_SECRETS item 1 /)]);
+  });
+
+  it('the database is embedded only where it has a folder', () => {
+    expect(problems({ DATABASE_URL: '' })).toEqual([expect.stringMatching(/^DATABASE_URL .*DATA_DIR/)]);
+    expect(loadConfig({ ...PRODUCTION, DATABASE_URL: '', DATA_DIR: '/data' })).toMatchObject({
+      embedded: true,
+      demo: false,
+    });
+  });
+
+  it('a migration needs the database alone, and is as strict about it', () => {
+    const env = { NODE_ENV: 'production', DATABASE_URL: 'postgres://owner:k3Zt9Qm4@db/app' };
+    expect(loadDatabaseConfig({ ...env, PORT: 'none of its business' })).toMatchObject({
+      url: env.DATABASE_URL,
+      timeoutMs: 5_000,
+    });
+    expect(() => loadDatabaseConfig({ ...env, DATABASE_URL: 'postgres://owner:owner@db/app' })).toThrow(
+      ConfigError,
+    );
+    expect(() => loadDatabaseConfig({ NODE_ENV: 'production' })).toThrow(ConfigError);
   });
 });
 
 describe('a secret from a file', () => {
   it('is read without its line break', () => {
     const jwt = { ...JWT, JWT_SECRET: undefined, JWT_SECRET_FILE: fileOf(`${SECRET}\n`) };
-    expect(loadConfig(jwt).jwt).toMatchObject({ secret: SECRET });
+    expect(loadConfig(jwt).jwt).toMatchObject({ secret: SECRET, previousSecret: null });
+    const changing = { ...JWT, JWT_PREVIOUS_SECRET_FILE: fileOf(PREVIOUS) };
+    expect(loadConfig(changing).jwt).toMatchObject({ secret: SECRET, previousSecret: PREVIOUS });
   });
 
   it('works for each secret', () => {
@@ -289,8 +513,8 @@ describe('a secret from a file', () => {
     expect(config.embedded).toBe(false);
     expect(config.database.url).toBe('postgres://db/app');
     expect(config.redisUrl).toBe('redis://redis');
-    expect(config.turn?.secrets).toEqual(['one', 'two']);
-    expect(config.iceServers).toHaveLength(1);
+    expect(config.ice.turn?.secrets).toEqual(['one', 'two']);
+    expect(config.ice.servers).toHaveLength(1);
   });
 
   it('is refused beside the variable, where it is missing, empty or no text', () => {

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { SignalDraft } from '../../src/call-log/call-log.ts';
+import { LogUnavailable, type SignalDraft } from '../../src/call-log/call-log.ts';
 import { CallFeed, type FeedReader, isLocal } from '../../src/call-log/feed.ts';
 import { MemoryCallLog } from '../../src/call-log/memory.ts';
 
@@ -105,9 +105,85 @@ describe('a signal between two seats of this instance, while the log is out of r
     feed.appendBegins();
     feed.degrade();
     benAt(feed.end);
-    expect(feed.appendLocally(draft(2), Date.now())).toBeNull();
+    expect(feed.appendLocally(draft(1), Date.now())).toBeNull();
     feed.appendEnds();
+    expect(feed.appendLocally(draft(1), Date.now())?.outcome).toBe('appended');
+  });
+
+  it('is taken only after the one before it, which the log may have by way of another instance', async () => {
+    feed.offer(await appendToLog(1));
+    feed.degrade();
+    benAt(feed.end);
+    expect(feed.appendLocally(draft(3), Date.now())).toBeNull();
     expect(feed.appendLocally(draft(2), Date.now())?.outcome).toBe('appended');
+    expect(feed.appendLocally(draft(3), Date.now())?.outcome).toBe('appended');
+    expect(feed.appendLocally(draft(2), Date.now())?.outcome).toBe('duplicate');
+  });
+
+  it('is taken under any number where the feed has nothing of the log', () => {
+    feed = new CallFeed(CALL, log, () => {});
+    feed.startLocally(1, new Map(Object.entries(SEATS)));
+    benAt(feed.end);
+    expect(feed.appendLocally(draft(7), Date.now())?.outcome).toBe('appended');
+    expect(feed.appendLocally(draft(9), Date.now())).toBeNull();
+    expect(feed.appendLocally(draft(8), Date.now())?.outcome).toBe('appended');
+  });
+
+  it('need not wait for one that was refused for good', () => {
+    feed.degrade();
+    benAt(feed.end);
+    feed.refused(draft(1));
+    expect(feed.appendLocally(draft(2), Date.now())?.outcome).toBe('appended');
+  });
+
+  it('may not be overtaken through the log while it is on its way there', async () => {
+    feed.degrade();
+    benAt(feed.end);
+    feed.appendLocally(draft(1), Date.now());
+    expect(feed.owesOf(draft(2))).toBe(true);
+    expect(feed.owesOf({ ...draft(2), from: 'ben', sessionId: 'ben' })).toBe(false);
+    await feed.restore(async () => true);
+    expect(feed.owesOf(draft(2))).toBe(false);
+  });
+});
+
+describe('a log that comes back as another one', () => {
+  const state = (version: number) => ({ version, at: Date.now(), events: [], seats: {}, ended: false });
+  const versions = () =>
+    Array.from({ length: feed.end }, (_, index) => feed.item(index)).flatMap((item) =>
+      item?.kind === 'entry' && item.entry.kind === 'state' ? [item.entry.state.version] : [],
+    );
+  const last = () => feed.item(feed.end - 1);
+
+  it('is a hole, also where the way back fails after its head was read', async () => {
+    feed.degrade();
+    benAt(feed.end);
+    feed.appendLocally(draft(1), Date.now());
+    const emptied = new MemoryCallLog(Date.now);
+    await emptied.create(CALL, { version: 3, seats: SEATS }, Date.now() + 60_000);
+    log.head = (callId) => emptied.head(callId);
+    log.read = (...args) => emptied.read(...args);
+    log.appendSignal = async () => {
+      throw new LogUnavailable('lost once more');
+    };
+    await feed.restore(async () => true);
+    expect(feed.mode).toBe('local');
+    // What the head had nobody was told of: the database tells all of it.
+    for (const version of [2, 3]) feed.applyState(state(version));
+    expect(versions()).toEqual([2, 3]);
+    log.appendSignal = (...args) => emptied.appendSignal(...args);
+    await feed.restore(async () => true);
+    expect(last()).toMatchObject({ kind: 'restored', recovered: false });
+  });
+});
+
+describe('a seat that was taken while the log is out of reach', () => {
+  it('is new to the log, and one that was taken before is not', () => {
+    expect(feed.isNewToLog('ben', 3)).toBe(false);
+    feed.degrade();
+    expect(feed.isNewToLog('ben', 2)).toBe(false);
+    expect(feed.isNewToLog('ben', 3)).toBe(true);
+    expect(feed.isNewToLog('cleo', 4)).toBe(true);
   });
 });
 

@@ -1,4 +1,4 @@
-import { type ExecutionResult, execute, type GraphQLError, parse, validate } from 'graphql';
+import { type ExecutionResult, execute, GraphQLError, parse, validate } from 'graphql';
 import { describe, expect, it } from 'vitest';
 import { createMaskError } from '../../src/graphql/errors.ts';
 import { schema } from '../../src/graphql/schema.ts';
@@ -72,6 +72,30 @@ describe('What clients see of an error', () => {
     const errors = validate(schema, parse(text)).map(mask(false));
     expect(errors.length).toBeGreaterThan(0);
     expect(JSON.stringify(errors)).not.toMatch(/192\.0\.2\.7|eyJ|v=0/);
+  });
+
+  it('has nothing of what is written as a value of an enum', () => {
+    const [literal] = validate(schema, parse('{ calls(filter: {statuses: [iCePaSsWoRd]}) { __typename } }'));
+    expect(mask(true)(literal).message).toBe('The value does not exist in "CallStatus" enum.');
+    const variable = execute({
+      schema,
+      document: parse('query ($filter: CallFilter) { calls(filter: $filter) { __typename } }'),
+      variableValues: { filter: { statuses: ['iCePaSsWoRd'] } },
+    }) as ExecutionResult;
+    expect(mask(true)(variable.errors?.[0]).message).toBe(
+      'filter.statuses[0] is not valid: does not exist in "CallStatus" enum.',
+    );
+  });
+
+  it('has nothing of a body that is no JSON, of which Yoga tells what JSON.parse says', () => {
+    const originalError = {
+      name: 'SyntaxError',
+      message: 'Unexpected token, "iCePaSsWoRd" is not valid JSON',
+    };
+    const error = new GraphQLError('POST body sent invalid JSON.', {
+      extensions: { code: 'BAD_REQUEST', http: { status: 400 }, originalError },
+    });
+    expect(mask(false)(error).extensions).toEqual({ code: 'BAD_REQUEST', http: { status: 400 } });
   });
 
   it('has nothing of a string at which the syntax breaks', () => {

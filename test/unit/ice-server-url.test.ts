@@ -1,6 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { checkIceServers, checkIceServerUrl } from '../../src/ice-servers/ice-server-url.ts';
+import {
+  checkIceServers,
+  checkIceServerUrl,
+  formatIceServerUrl,
+  parseIceServerUrl,
+} from '../../src/ice-servers/ice-server-url.ts';
 import data from '../data/ice-server-urls.json' with { type: 'json' };
 
 const LONG_LABEL = data.urls.find(({ url }) => url.length > 200)!.url;
@@ -90,6 +95,26 @@ describe('checkIceServerUrl', () => {
   });
 });
 
+describe('parseIceServerUrl', () => {
+  it.each([
+    ['stun:example.org', 'stun:example.org:3478?transport=udp'],
+    ['STUNS:EXAMPLE.ORG', 'stuns:example.org:5349?transport=tcp'],
+    ['turn:192.0.2.1:80', 'turn:192.0.2.1:80?transport=udp'],
+    ['turn:example.org?transport=TCP', 'turn:example.org:3478?transport=tcp'],
+    ['turns:[2001:DB8::1]', 'turns:[2001:db8::1]:5349?transport=tcp'],
+    ['turns:[::1]:443?transport=udp', 'turns:[::1]:443?transport=udp'],
+  ])('puts in what %s leaves out', (url, whole) => {
+    expect(formatIceServerUrl(parseIceServerUrl(url))).toBe(whole);
+    expect(formatIceServerUrl(parseIceServerUrl(whole))).toBe(whole);
+  });
+
+  it('has an answer for every URL that is valid', () => {
+    for (const { url } of data.urls.filter((row) => checkIceServerUrl(row.url) === null)) {
+      expect(parseIceServerUrl(url)).toMatchObject({ host: expect.stringMatching(/^[^[\]]+$/) });
+    }
+  });
+});
+
 const TURN = { urls: 'turn:example.org', username: 'u', credential: 'p' };
 
 describe('checkIceServers', () => {
@@ -110,7 +135,7 @@ describe('checkIceServers', () => {
   const rows = chromium.map(({ name, ok }, index) => ({ name, ok: ok && firefox[index]!.ok }));
 
   it.each(rows)('takes what both browsers take: $name', ({ name, ok }) => {
-    expect('servers' in checkIceServers([OBJECTS[name]])).toBe(ok);
+    expect(checkIceServers([OBJECTS[name]]).problems.length === 0).toBe(ok);
   });
 
   it('gives urls as a list and null for what is not there', () => {
@@ -119,17 +144,30 @@ describe('checkIceServers', () => {
       { ...TURN, urls: ['turn:a.org', 'stun:b.org'], url: 'turn:a.org' },
     ];
     expect(checkIceServers(given)).toEqual({
-      servers: [
+      problems: [],
+      valid: [
         { urls: ['stun:example.org'], username: null, credential: null },
         { urls: ['turn:a.org', 'stun:b.org'], username: 'u', credential: 'p' },
       ],
     });
-    expect(checkIceServers([])).toEqual({ servers: [] });
+    expect(checkIceServers([])).toEqual({ valid: [], problems: [] });
+  });
+
+  it('leaves out the URL that is wrong, or the server where more of it is', () => {
+    const given = [
+      { ...TURN, urls: ['turn:a.org', 'turn:b.org:0'] },
+      { ...TURN, credential: 1 },
+      { urls: 'stun:c.org' },
+    ];
+    const { valid, problems } = checkIceServers(given);
+    expect(valid.map(({ urls }) => urls)).toEqual([['turn:a.org'], ['stun:c.org']]);
+    expect(problems).toHaveLength(2);
   });
 
   it('finds every problem and names its place', () => {
     const given = [{ urls: ['stun:example.org', 'http://example.org'] }, null, { urls: 'turn:example.org' }];
     expect(checkIceServers(given)).toEqual({
+      valid: [{ urls: ['stun:example.org'], username: null, credential: null }],
       problems: [
         '[0].urls[1]: does not begin with stun:, stuns:, turn: or turns:',
         '[1]: not an object',
@@ -161,14 +199,15 @@ describe('checkIceServers', () => {
     ];
     const result = checkIceServers(given);
     expect(result).toHaveProperty('problems.length', 3);
+    expect(result.valid).toEqual([]);
     expect(JSON.stringify(result)).not.toContain(secret);
   });
 
   it('answers for any value', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
-        const result = checkIceServers(value);
-        expect('servers' in result || result.problems.length > 0).toBe(true);
+        const { valid, problems } = checkIceServers(value);
+        expect(problems.length > 0 || (Array.isArray(value) && valid.length === value.length)).toBe(true);
       }),
     );
   });

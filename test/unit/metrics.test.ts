@@ -86,7 +86,6 @@ describe('metrics', () => {
     ['callJoined', 'video_call_joined_total'],
     ['callLeft', 'video_call_left_total'],
     ['initiateAttempted', 'video_call_initiate_total'],
-    ['initiateRateLimited', 'video_call_initiate_rate_limit_exceeded_total'],
     ['duplicateJoin', 'video_call_duplicate_join_attempt_total'],
     ['ghostParticipant', 'video_call_ghost_participant_total'],
     ['autoTerminated', 'video_call_auto_terminated_total'],
@@ -107,6 +106,20 @@ describe('metrics', () => {
     (metrics[name] as () => void)();
     const changed = Object.entries(await scrape(metrics)).filter(([, value]) => value !== 0);
     expect(changed).toEqual([[series, 1]]);
+  });
+
+  it('tell what was refused by its limit and by whose it was; of users who start calls the audit has its own', async () => {
+    const metrics = createMetrics({ perCall: false });
+    metrics.rateLimited('initiate', 'user');
+    metrics.rateLimited('initiate', 'address');
+    metrics.rateLimited('failed_token', 'address');
+    const changed = Object.entries(await scrape(metrics)).filter(([, value]) => value !== 0);
+    expect(Object.fromEntries(changed)).toEqual({
+      'ringdown_rate_limited_total{limit="initiate",by="user"}': 1,
+      'ringdown_rate_limited_total{limit="initiate",by="address"}': 1,
+      'ringdown_rate_limited_total{limit="failed_token",by="address"}': 1,
+      video_call_initiate_rate_limit_exceeded_total: 1,
+    });
   });
 
   it('tell calls by type, and the duration of those that were answered', async () => {
@@ -144,6 +157,25 @@ describe('metrics', () => {
       video_ws_connections_total: 1,
       video_turn_config_valid: 1,
     });
+  });
+});
+
+describe('gauges of ICE servers', () => {
+  it('have a series a server from its first probe on, and no round trip while it is down', async () => {
+    const metrics = createMetrics({ perCall: false });
+    const server = 'turn:a.example:3478?transport=udp';
+    metrics.iceServerProbed(server, 0.02);
+    metrics.iceServerProbed('stun:a.example:3478?transport=udp', 0.01);
+    expect(await scrape(metrics)).toMatchObject({
+      [`ringdown_ice_server_up{server="${server}"}`]: 1,
+      [`ringdown_ice_server_round_trip_seconds{server="${server}"}`]: 0.02,
+    });
+    metrics.iceServerProbed(server, null);
+    const series = await scrape(metrics);
+    expect(series).toMatchObject({ [`ringdown_ice_server_up{server="${server}"}`]: 0 });
+    expect(Object.keys(series).filter((name) => name.includes('round_trip'))).toEqual([
+      'ringdown_ice_server_round_trip_seconds{server="stun:a.example:3478?transport=udp"}',
+    ]);
   });
 });
 

@@ -26,6 +26,8 @@ export interface LinkOptions {
   readonly send: (signal: SignalInput) => void;
   /** Whether a signal would reach the other one now. */
   readonly reachable: () => boolean;
+  /** To be waited for before candidates are gathered anew. Never rejects. */
+  readonly freshServers: () => Promise<void>;
 }
 
 export interface LinkEvents {
@@ -115,8 +117,11 @@ export class Link extends Emitter<LinkEvents> {
    * not meet half-way, and nothing is rolled back, after which Chromium shows new video elements nothing.
    */
   restartIce(): void {
-    if (this.#options.polite) this.#options.send({ renegotiate: { iceRestart: true } });
-    else
+    if (this.#options.polite) {
+      // They are wanted when that offer comes.
+      void this.#options.freshServers();
+      this.#options.send({ renegotiate: { iceRestart: true } });
+    } else {
       this.#negotiate(async () => {
         // The other one may have taken the offer that waits, so it can't be taken back. Its answer may be lost.
         if (this.#offered !== null) {
@@ -124,10 +129,12 @@ export class Link extends Emitter<LinkEvents> {
           this.#sendOffer(this.#offered, this.#connection.localDescription?.sdp ?? '');
           return;
         }
+        await this.#options.freshServers();
         this.#slots.open();
         this.#connection.restartIce();
         await this.#offer();
       });
+    }
   }
 
   /** `reachable` may have changed. */
@@ -202,6 +209,8 @@ export class Link extends Emitter<LinkEvents> {
   /** A new connection of ours, which the other one knows by its session. */
   #rebuild(): void {
     this.#negotiate(async () => {
+      await this.#options.freshServers();
+      if (this.#closed) return;
       this.#replace();
       this.#mayOffer = true;
       this.#slots.open();
@@ -296,7 +305,10 @@ export class Link extends Emitter<LinkEvents> {
         }
         this.#mayOffer = true;
         this.#slots.open();
-        if (signal.iceRestart) this.#connection.restartIce();
+        if (signal.iceRestart) {
+          await this.#options.freshServers();
+          this.#connection.restartIce();
+        }
         return this.#offer();
     }
   }
@@ -318,6 +330,8 @@ export class Link extends Emitter<LinkEvents> {
     if (began && this.#session !== session) this.#replace();
     this.#mayOffer = true;
     this.#offered = null;
+    // It may restart ICE, and then this end gathers, too.
+    await this.#options.freshServers();
     // Rolls an offer of ours back.
     await this.#connection.setRemoteDescription({ type: 'offer', sdp });
     this.#session = session;
@@ -347,6 +361,7 @@ export class Link extends Emitter<LinkEvents> {
     await this.#describe(sdp, generation);
     if (!this.#restartOwed) return;
     this.#restartOwed = false;
+    await this.#options.freshServers();
     this.#connection.restartIce();
     await this.#offer();
   }

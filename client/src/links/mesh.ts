@@ -13,6 +13,8 @@ export interface MeshOptions {
   readonly send: (to: string, toJoinSeq: number, signal: SignalInput) => void;
   /** Whether a signal would reach them now; where it may have changed, `checkIn` is to be called. */
   readonly reachable: (userId: string) => boolean;
+  /** Resolves when the configuration has servers that are good for another ICE restart. Never rejects. */
+  readonly freshServers?: () => Promise<void>;
   /** False: this page only receives. */
   readonly sends: boolean;
   readonly createConnection?: (configuration: RTCConfiguration) => RTCPeerConnection;
@@ -125,7 +127,7 @@ export class Mesh extends Emitter<MeshEvents> {
   }
 
   #connect(userId: string, joinSeq: number, polite: boolean): void {
-    const { send, reachable, createConnection } = this.#options;
+    const { send, reachable, freshServers, createConnection } = this.#options;
     const link = new Link({
       joinSeq,
       polite,
@@ -134,6 +136,7 @@ export class Mesh extends Emitter<MeshEvents> {
         createConnection?.(this.#configuration) ?? new RTCPeerConnection(this.#configuration),
       send: (signal) => send(userId, joinSeq, signal),
       reachable: () => reachable(userId),
+      freshServers: async () => freshServers?.(),
     });
     this.#links.set(userId, link);
     link.on('state', (state) => this.emit('state', { userId, state }));

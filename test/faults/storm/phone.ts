@@ -355,6 +355,7 @@ export class Sitting {
 
   #over(why: 'ended' | 'STALE_SESSION'): void {
     this.lost ??= why;
+    this.#stream.close();
     this.#outbox.close();
   }
 

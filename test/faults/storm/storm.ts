@@ -115,8 +115,14 @@ async function settle(stage: Stage, performances: readonly Performance[], notes:
   await eventually(() => liveOf(performances).every(({ served }) => served), rest());
   const probes = liveOf(performances).flatMap((sitting) => sitting.signalAll());
   const isDone = (id: number) => {
-    const { takenAt, refused, to, toJoinSeq } = notes.sent.get(id)!;
-    if (takenAt === null) return refused !== null && !LATER.has(refused);
+    const { takenAt, refused, sessionId, to, toJoinSeq } = notes.sent.get(id)!;
+    if (takenAt === null) {
+      // What is over meanwhile, its seat or its call, has nothing more to send.
+      const isOver = notes.sittings.some(
+        (sitting) => sitting.sessionId === sessionId && sitting.lost !== null,
+      );
+      return isOver || (refused !== null && !LATER.has(refused));
+    }
     const recipient = liveOf(performances).find(
       ({ phone, joinSeq }) => phone.userId === to && joinSeq === toJoinSeq,
     );

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
+import type { Config } from '../../../src/config.ts';
 import { createWorld, type World } from '../world.ts';
 import { launchChromium, type TestBrowser } from './browsers.ts';
 import { type PageServer, servePage } from './page-server.ts';
@@ -31,18 +32,20 @@ export function setTheStage({
   browsers: wanted = 2,
   instances = 1,
   env = {},
+  change = (config) => config,
 }: {
   /** How many Chromiums; or what is launched, in this order. */
   readonly browsers?: number | readonly (() => Promise<TestBrowser>)[];
   readonly instances?: number;
   readonly env?: Record<string, string>;
+  readonly change?: (config: Config) => Config;
 } = {}): Stage {
   let pages: PageServer;
   let world: World;
   const browsers: TestBrowser[] = [];
   beforeAll(async () => {
     pages = await servePage();
-    world = await createWorld({ instances, env: { ALLOWED_ORIGINS: pages.origin, ...env } });
+    world = await createWorld({ instances, env: { ALLOWED_ORIGINS: pages.origin, ...env }, change });
     const launches =
       typeof wanted === 'number' ? Array<typeof launchChromium>(wanted).fill(launchChromium) : wanted;
     for (const launch of launches) browsers.push(await launch());
