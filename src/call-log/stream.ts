@@ -244,6 +244,7 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     if (entry.state.version <= this.#version) return;
     this.#version = entry.state.version;
     this.#ready.push(...events);
+    this.#deps.onDelivered?.(entry, cameAt);
     const mine = holder === undefined || holder?.joinSeq === this.joinSeq;
     if (!mine) this.#finish();
     else if (entry.state.ended) this.#finish();

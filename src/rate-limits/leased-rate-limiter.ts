@@ -32,7 +32,7 @@ const MOST_KEYS = 100_000;
 interface Lease {
   /** Paid and not used. */
   points: number;
-  /** What is answered in this window, so that it can be told from those of others. */
+  /** What is answered from the last payment, so that it can be told from those of others. */
   take: Allowed;
   /** Its end: never later than it is in the store. */
   until: number;
@@ -110,10 +110,10 @@ export class LeasedRateLimiter implements RateLimiter {
       const wanted = Math.max(this.#portion, waiting.length);
       const from = this.#now();
       const { granted, leftMs } = await this.#store.pay(key, wanted);
-      if (from >= lease.until) {
-        lease.take = { allowed: true };
-        lease.returned = 0;
-      }
+      if (from >= lease.until) lease.returned = 0;
+      // Of each payment: the window may have turned over while it was on its way, and what was allowed in one must
+      // not come back in the next.
+      lease.take = { allowed: true };
       // Counted from the question on: so the lease ends before the window does. What it had before is dropped:
       // nothing, or of a window that is over.
       lease.until = from + leftMs;

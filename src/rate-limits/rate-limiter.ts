@@ -13,7 +13,7 @@ export interface RateLimiter {
 }
 
 export type Take = Allowed | Refusal;
-/** One and the same for all takes of a key in a window. */
+/** One and the same for the takes of a key that were paid together. */
 export type Allowed = { readonly allowed: true };
 /** The window ends after this many milliseconds. */
 export type Refusal = { readonly allowed: false; readonly retryAfterMs: number };

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config.ts';
 import { CLOSE } from '../../src/errors.ts';
-import { createLogger, type Logger } from '../../src/observability/logger.ts';
+import { createLogger } from '../../src/observability/logger.ts';
 import { createRateLimiter } from '../../src/rate-limits/flexible-rate-limiter.ts';
 import { createRates } from '../../src/rate-limits/rates.ts';
 import { IDENTITY, tokenFor } from '../support/app.ts';
@@ -257,13 +257,11 @@ describe('Over two instances', () => {
 
   it('a deployment that does not say whether it has proxies is warned in production, and limits no address', async () => {
     const warnings: string[] = [];
-    const logger = {
-      ...createLogger('silent'),
-      warn(...args: unknown[]) {
-        const text = String(args.at(-1));
-        if (text.includes('TRUSTED_PROXIES')) warnings.push(text);
+    const logger = createLogger('warn', {
+      write(line) {
+        if (line.includes('TRUSTED_PROXIES')) warnings.push(line);
       },
-    };
+    });
     const start = (env: Record<string, string>) =>
       startApp(
         loadConfig({
@@ -273,7 +271,7 @@ describe('Over two instances', () => {
           ...IDENTITY,
           ...env,
         }),
-        logger as unknown as Logger,
+        logger,
       );
     const app = await start({});
     try {
