@@ -113,6 +113,8 @@ describe('the alerts', () => {
         'video_turn_config_valid',
         'ringdown_sweeper_lag_seconds_bucket',
         'ringdown_internal_errors_total',
+        'ringdown_ice_server_up',
+        'ringdown_degraded',
       ]),
     );
     expect(unknown(rules.map(({ expr }) => expr))).toEqual([]);
