@@ -99,8 +99,10 @@ export class CallFeed {
   readonly #takenLocally = new Map<string, number[]>();
   /** By session, the highest clientSeq that is behind it, as far as the feed has seen. */
   readonly #lastSeq = new Map<string, number>();
-  /** Signals of which nobody knows whether the log has them: not to be taken locally too. */
-  readonly #inDoubt = new Set<string>();
+  /** Signals of which nobody knows whether the log has them: not to be taken locally too, nor overtaken. */
+  readonly #inDoubt = new Map<string, SignalDraft>();
+  /** Refused in the local epoch since their recipient is not here; each may come again. */
+  readonly #refusedForNow = new Set<string>();
   #appending = 0;
   /** Taken in the local epoch, oldest first: for the log, once it is back. */
   #owed: SignalDraft[] = [];
@@ -213,6 +215,7 @@ export class CallFeed {
 
   #take(entry: Entry): void {
     this.#logPosition = { seq: entry.seq, token: entry.token };
+    if (entry.kind === 'signal' && this.#inDoubt.size > 0) this.#inDoubt.delete(nameOf(entry.signal));
     // Told here while the log was away, which has it now from this instance, or from another one's stuck append.
     if (entry.kind === 'signal' && this.tookLocally(entry.signal)) return;
     this.#push(entry);
@@ -367,6 +370,7 @@ export class CallFeed {
       this.#mode = 'live';
       // From here on the log itself is asked.
       this.#inDoubt.clear();
+      this.#refusedForNow.clear();
       const recovered = !this.#takeNewHead();
       this.#lastPlace = this.#logPosition;
       this.#add({ kind: 'restored', place: this.#logPosition, recovered });
@@ -427,14 +431,19 @@ export class CallFeed {
       return { outcome: 'refused', why: 'AMBIGUOUS' };
     }
     const wanted = draft.to === null ? others : others.filter(([userId]) => userId === draft.to);
-    if (!wanted.every(([userId, { joinSeq }]) => this.#isConnectedHere(userId, joinSeq))) return null;
-    if (this.#inDoubt.has(nameOf(draft)) || this.#isOvertaking(draft)) return null;
     if (this.tookLocally(draft)) return { outcome: 'duplicate', at: now };
-    // One before it was sent by way of another instance, or is yet to be sent again; and an older one the log may
-    // have, which nobody can say now.
+    if (this.#inDoubt.has(nameOf(draft)) || this.#isOvertaking(draft)) return null;
+    // One before it was sent by way of another instance; and an older one the log may have, which nobody can say now.
     if (!this.#isNext(draft)) return null;
+    if (!wanted.every(([userId, { joinSeq }]) => this.#isConnectedHere(userId, joinSeq))) {
+      // It holds up none of those to others.
+      this.#refusedForNow.add(nameOf(draft));
+      this.#account(draft);
+      return null;
+    }
+    this.#refusedForNow.delete(nameOf(draft));
     this.#rememberTaken(draft);
-    this.#lastSeq.set(sessionOf(draft), draft.clientSeq);
+    this.#account(draft);
     // To the seat of now: one that is taken later may not get it. To several goes `renegotiate` alone, which is no
     // use to those who come back: their links start over anyway.
     const [only, ...more] = wanted;
@@ -457,9 +466,13 @@ export class CallFeed {
     return { outcome: 'appended', entry };
   }
 
-  /** What the log took of the session before, and can't be told yet. */
+  /** What the log took, or may have taken, of the session before, and what can't be told yet. */
   #isOvertaking(draft: SignalDraft): boolean {
     if (this.#appending > 0) return true;
+    for (const other of this.#inDoubt.values()) {
+      const meet = other.to === draft.to || other.to === null || draft.to === null;
+      if (meet && sessionOf(other) === sessionOf(draft)) return true;
+    }
     for (const entry of this.#early.values()) {
       if (entry.kind === 'signal' && sessionOf(entry.signal) === sessionOf(draft)) return true;
     }
@@ -470,20 +483,23 @@ export class CallFeed {
     const last = this.#lastSeq.get(sessionOf(draft));
     // Where the feed has nothing of the log, its streams have been told of a hole, and nothing older will come.
     if (last === undefined && this.#logPosition.token === '') return true;
-    return draft.clientSeq === (last ?? 0) + 1;
+    return draft.clientSeq === (last ?? 0) + 1 || this.#refusedForNow.has(nameOf(draft));
+  }
+
+  #account(signal: Pick<SignalDraft, 'from' | 'sessionId' | 'clientSeq'>): void {
+    const session = sessionOf(signal);
+    this.#lastSeq.set(session, Math.max(this.#lastSeq.get(session) ?? 0, signal.clientSeq));
   }
 
   #noteSeq(item: FeedItem): void {
     if (item.kind !== 'entry' || item.entry.kind !== 'signal') return;
-    const { signal } = item.entry;
-    const session = sessionOf(signal);
-    this.#lastSeq.set(session, Math.max(this.#lastSeq.get(session) ?? 0, signal.clientSeq));
+    this.#account(item.entry.signal);
   }
 
   /** It was refused for good: its sender goes on with the next one. */
   refused(draft: SignalDraft): void {
     for (const item of this.#items) this.#noteSeq(item);
-    if (this.#isNext(draft)) this.#lastSeq.set(sessionOf(draft), draft.clientSeq);
+    if (this.#isNext(draft)) this.#account(draft);
   }
 
   #rememberTaken(signal: Pick<SignalDraft, 'from' | 'sessionId' | 'clientSeq'>): void {
@@ -507,7 +523,8 @@ export class CallFeed {
 
   /** The log did not answer for it. */
   doubt(draft: SignalDraft): void {
-    this.#inDoubt.add(nameOf(draft));
+    this.#inDoubt.set(nameOf(draft), draft);
+    this.refused(draft);
   }
 
   /** One who does not know of the epoch yet would not miss what it lost of it. */
@@ -532,7 +549,7 @@ export class CallFeed {
   }
 }
 
-function nameOf(draft: SignalDraft): string {
+function nameOf(draft: Pick<SignalDraft, 'from' | 'sessionId' | 'clientSeq'>): string {
   return `${draft.clientSeq}:${sessionOf(draft)}`;
 }
 

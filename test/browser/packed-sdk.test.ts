@@ -36,7 +36,9 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 describe('the packed SDK', () => {
   it('holds the SDK, its types, its examples and its documents, and nothing else', () => {
     const folders = new Set(packed.map((path) => path.split('/')[0]));
-    expect([...folders].sort()).toEqual(['LICENSE', 'README.md', 'dist', 'examples', 'package.json', 'src']);
+    expect([...folders].sort()).toEqual([
+      ...['LICENSE', 'README.md', 'dist', 'documents.json', 'examples', 'package.json', 'src'],
+    ]);
     expect(packed).toContain('dist/index.js');
     expect(packed).toContain('dist/index.d.ts');
     expect(packed).toContain('dist/react/index.d.ts');

@@ -129,6 +129,25 @@ describe('a signal between two seats of this instance, while the log is out of r
     expect(feed.appendLocally(draft(8), Date.now())?.outcome).toBe('appended');
   });
 
+  it('is not held up by one to somebody elsewhere, which may come again', () => {
+    feed = new CallFeed(CALL, log, () => {});
+    feed.startLocally(1, new Map(Object.entries({ ...SEATS, cleo: { joinSeq: 3, sessionId: 'cleo' } })));
+    benAt(feed.end);
+    const toCleo = { ...draft(1), to: 'cleo', toJoinSeq: 3 };
+    expect(feed.appendLocally(toCleo, Date.now())).toBeNull();
+    expect(feed.appendLocally(draft(2), Date.now())?.outcome).toBe('appended');
+    feed.addReader({ userId: 'cleo', joinSeq: 3, index: feed.end, wake() {}, fellBehind() {} });
+    expect(feed.appendLocally(toCleo, Date.now())?.outcome).toBe('appended');
+    expect(feed.appendLocally(draft(3), Date.now())?.outcome).toBe('appended');
+  });
+
+  it('does not overtake one to the same recipient of which nobody knows whether the log has it', () => {
+    feed.doubt(draft(1));
+    feed.degrade();
+    benAt(feed.end);
+    expect(feed.appendLocally(draft(2), Date.now())).toBeNull();
+  });
+
   it('need not wait for one that was refused for good', () => {
     feed.degrade();
     benAt(feed.end);
