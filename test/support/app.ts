@@ -15,6 +15,7 @@ export const IDENTITY = { JWT_SECRET: SECRET, JWT_ISSUER: ISSUER, JWT_AUDIENCE: 
 
 /** A few test users do in seconds what many people do in a minute. */
 export const GENEROUS_RATES = {
+  INITIATE_RATE: '10000',
   JOIN_RATE: '100000',
   SIGNAL_RATE: '10000000',
   CONNECTION_RATE: '100000',
@@ -41,7 +42,6 @@ export function startTestApp(
     PORT: '0',
     METRICS_PORT: '0',
     LOG_LEVEL: 'fatal',
-    INITIATE_RATE: '10000',
     ...GENEROUS_RATES,
     ...IDENTITY,
     ...env,
