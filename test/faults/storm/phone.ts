@@ -1,6 +1,6 @@
 import { type CallEvent, CallStream, type Loss } from '../../../client/src/call-stream.ts';
 import { Connection } from '../../../client/src/connection.ts';
-import { RequestError } from '../../../client/src/errors.ts';
+import { ConnectionError } from '../../../client/src/errors.ts';
 import {
   CallEventsDocument,
   DeclineCallDocument,
@@ -133,7 +133,8 @@ export class Phone {
           }
         },
         over: (error) => {
-          if (error instanceof RequestError) setTimeout(open, 250);
+          // As the SDK does it, also where the server ended it without a word.
+          if (!(error instanceof ConnectionError)) setTimeout(open, 250);
         },
       });
     };
