@@ -4,10 +4,11 @@
 --   ringdown_app    reads and writes the rows; the instances run as this role. It can't create, change or drop
 --                   anything, and can't mark a migration as run.
 --
--- Run it as an administrator, in Ringdown's database, before the first migration; again whenever you like:
+-- Run it as an administrator, in Ringdown's database, before the first migration or after it; it takes over tables
+-- that another role has made. Again whenever you like:
 --
 --   createdb ringdown
---   psql -d ringdown -f deploy/postgres/roles.sql
+--   psql -d ringdown -v ON_ERROR_STOP=1 -f deploy/postgres/roles.sql
 --   psql -d ringdown -c '\password ringdown_owner' -c '\password ringdown_app'
 --
 -- It sets no password, and without one nobody can log in where Postgres asks for one.
@@ -48,6 +49,17 @@ grant ringdown_owner to current_user;
 alter schema public owner to ringdown_owner;
 revoke all on schema public from public;
 grant usage on schema public to ringdown_app;
+
+-- Tables of a deployment that had one role for everything.
+do $$
+declare
+  name name;
+begin
+  for name in select tablename from pg_tables where schemaname = 'public' and tableowner <> 'ringdown_owner' loop
+    execute format('alter table public.%I owner to ringdown_owner', name);
+  end loop;
+end
+$$;
 
 set local role ringdown_owner;
 

@@ -198,6 +198,21 @@ describe('roles.sql', () => {
   });
 });
 
+describe('a deployment that had one role for everything', () => {
+  it('gives its tables to the owner, and goes on as the app', async () => {
+    const { rows: tables } = await admin.query<{ tablename: string }>(
+      `select tablename from pg_tables where schemaname = 'public'`,
+    );
+    for (const { tablename } of tables) await admin.query(`alter table ${tablename} owner to current_user`);
+    await admin.query('revoke all on all tables in schema public from ringdown_app');
+    expect(await answerTo('select * from calls')).toBe('42501');
+    await admin.query(script);
+    expect(await migrateAs('ringdown_owner')).toEqual([]);
+    const app = await startTestApp({ DATABASE_URL: as('ringdown_app') });
+    await app.stop();
+  });
+});
+
 describe('an instance that is older than the tables', () => {
   it('starts: an upgrade runs the migrations before the last old instance is gone', async () => {
     await admin.query(`insert into kysely_migration values ('9999_of_a_later_version', '2030-01-01')`);
