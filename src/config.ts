@@ -323,8 +323,12 @@ function checkTogether(
 }
 
 const JWT_SETTINGS = [
-  ...(['JWT_SECRET', 'JWT_PREVIOUS_SECRET', 'JWT_JWKS_URL', 'JWT_ISSUER', 'JWT_AUDIENCE'] as const),
-];
+  'JWT_SECRET',
+  'JWT_PREVIOUS_SECRET',
+  'JWT_JWKS_URL',
+  'JWT_ISSUER',
+  'JWT_AUDIENCE',
+] as const satisfies readonly SettingName[];
 
 function jwtOf(values: SettingValues): JwtConfig | null {
   const { JWT_SECRET: secret, JWT_JWKS_URL: jwksUrl, JWT_ISSUER: issuer, JWT_AUDIENCE: audience } = values;

@@ -1,4 +1,3 @@
-import { v4 as uuid } from 'uuid';
 import { Background, within } from './background.ts';
 import { type CallLog, LogUnavailable, type SeatHolder } from './call-log/call-log.ts';
 import type { Channels } from './call-log/channels.ts';
@@ -49,7 +48,8 @@ export interface CoreParts {
   readonly logger: Pick<Logger, 'trace' | 'debug' | 'info' | 'isLevelEnabled'>;
   /** Null where no traces are wanted. `log` and `database` make their own spans. */
   readonly tracing: Tracing | null;
-  readonly instanceId?: string;
+  /** A UUID. */
+  readonly instanceId: string;
 }
 
 export interface Core {
@@ -63,9 +63,8 @@ export interface Core {
 }
 
 export function createCore(parts: CoreParts): Core {
-  const { database, pulse, log, channels, config, metrics, now, warn, logger, tracing } = parts;
+  const { database, pulse, log, channels, config, metrics, now, warn, logger, tracing, instanceId } = parts;
   const { db } = database;
-  const instanceId = parts.instanceId ?? uuid();
 
   const rings = new RingBoard(channels, {
     ringing: (userIds) => ringsOf(db, userIds),

@@ -498,8 +498,8 @@ export class CallFeed {
 
   /** It was refused for good: its sender goes on with the next one. */
   refused(draft: SignalDraft): void {
-    for (const item of this.#items) this.#noteSeq(item);
-    if (this.#isNext(draft)) this.#account(draft);
+    // Others make up sessions as they like, and none of theirs is ever taken.
+    if (this.#seats.get(draft.from)?.sessionId === draft.sessionId) this.#account(draft);
   }
 
   #rememberTaken(signal: Pick<SignalDraft, 'from' | 'sessionId' | 'clientSeq'>): void {
@@ -524,7 +524,7 @@ export class CallFeed {
   /** The log did not answer for it. */
   doubt(draft: SignalDraft): void {
     this.#inDoubt.set(nameOf(draft), draft);
-    this.refused(draft);
+    this.#account(draft);
   }
 
   /** One who does not know of the epoch yet would not miss what it lost of it. */

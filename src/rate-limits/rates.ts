@@ -1,3 +1,4 @@
+import type { Config } from '../config.ts';
 import { ALLOWED, type Allowed, type RateLimiter, type Refusal, type Take } from './rate-limiter.ts';
 
 /** What is limited, of whom, and how it is counted where it is refused. */
@@ -40,14 +41,15 @@ export interface Rates {
 }
 
 /** A minute each, over all instances. */
-export interface RateSettings {
-  readonly initiatePerMinute: number;
-  readonly joinsPerMinute: number;
-  readonly signalsPerMinute: number;
-  readonly connectionsPerMinute: number;
-  readonly usersPerAddress: number;
-  readonly failedTokensPerMinute: number;
-}
+export type RateSettings = Pick<
+  Config['limits'],
+  | 'initiatePerMinute'
+  | 'joinsPerMinute'
+  | 'signalsPerMinute'
+  | 'connectionsPerMinute'
+  | 'usersPerAddress'
+  | 'failedTokensPerMinute'
+>;
 
 export interface RateDeps {
   readonly limiter: (name: string, limit: number) => RateLimiter;

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Viewer } from '../../src/auth/viewer.ts';
 import { RedisCallLog } from '../../src/call-log/redis.ts';
@@ -56,6 +57,7 @@ async function instanceOn(
     log,
     channels,
     rates: UNLIMITED,
+    instanceId: randomUUID(),
     hasRedis: true,
     config: loadConfig({
       DATABASE_URL: databaseUrl,

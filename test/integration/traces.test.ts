@@ -161,43 +161,27 @@ describe('traces', () => {
     expect(span.traceId).toMatch(/^[0-9a-f]{32}$/);
   });
 
-  it('keep as many as they are asked to, whatever clients ask for', async () => {
+  /** The spans of one request to an instance that is stopped right after it. */
+  async function spansOfTheLast(number: string, env: Record<string, string>): Promise<unknown[]> {
     const app = await startTestApp({
       OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
-      OTEL_TRACES_SAMPLER_ARG: '0',
       DATABASE_URL: world.databaseUrl,
       REDIS_URL: world.redis.url,
+      ...env,
     });
-    const trace = TRACE.replace('4', '6');
-    await post(
-      app,
-      'nobody',
-      { query: '{ viewer { id } }' },
-      {
-        traceparent: TRACEPARENT.replace(TRACE, trace),
-      },
-    );
+    const trace = TRACE.replace('4', number);
+    const headers = { traceparent: TRACEPARENT.replace(TRACE, trace) };
+    await post(app, 'nobody', { query: '{ viewer { id } }' }, headers);
     await app.stop();
-    expect(collector.spans.filter(({ traceId }) => traceId === trace)).toEqual([]);
+    return collector.spans.filter(({ traceId }) => traceId === trace);
+  }
+
+  it('keep as many as they are asked to, whatever clients ask for', async () => {
+    expect(await spansOfTheLast('6', { OTEL_TRACES_SAMPLER_ARG: '0' })).toEqual([]);
   });
 
   it('are sent to the last when an instance stops', async () => {
-    const app = await startTestApp({
-      OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
-      DATABASE_URL: world.databaseUrl,
-      REDIS_URL: world.redis.url,
-    });
-    const trace = TRACE.replace('4', '7');
-    await post(
-      app,
-      'nobody',
-      { query: '{ viewer { id } }' },
-      {
-        traceparent: TRACEPARENT.replace(TRACE, trace),
-      },
-    );
-    await app.stop();
-    expect(collector.spans.filter(({ traceId }) => traceId === trace)).toHaveLength(1);
+    expect(await spansOfTheLast('7', {})).toHaveLength(1);
   });
 });
 

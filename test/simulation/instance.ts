@@ -72,6 +72,7 @@ export class Instance implements Owner {
         log: this.link.log,
         channels: this.link.channels,
         rates: deps.rates,
+        instanceId: crypto.randomUUID(),
         hasRedis: true,
         config: {
           limits: { ...DEFAULTS, ...limits },
