@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { SignJWT } from 'jose';
 import { WebSocket } from 'ws';
@@ -8,7 +9,7 @@ import { type End, mark } from './load.ts';
  * that the load generator costs less than the server. Both send the very same frames.
  */
 
-const SECRET = 'a-secret-of-the-benchmark-that-is-long-enough';
+const SECRET = randomBytes(48).toString('base64');
 const ISSUER = 'https://bench.test';
 const AUDIENCE = 'ringdown-bench';
 /** The identity settings that the tokens here fit. */

@@ -49,6 +49,8 @@ export interface SignalRecord {
   readonly sessionId: string;
   readonly clientSeq: number;
   readonly signal: Signal;
+  /** `signal` as it was written: for its recipients nothing has to be made of it again. */
+  readonly signalJson: string;
   /** As in StateRecord. */
   readonly trace?: string;
 }
@@ -149,8 +151,8 @@ export interface CallLog {
   /** The entries with a number of `fromSeq` or more, oldest first, at most `limit`. */
   read(callId: string, fromSeq: number, limit: number): Promise<Entry[]>;
   /**
-   * Hears every entry appended from now on, in order; resolves once that is certain. After a loss of
-   * connection entries may be missing: `onHealth` says so. `undo` never rejects.
+   * Hears every entry appended from now on, in order; resolves once that is certain. Of a signal that is appended
+   * through this very log it need not hear: the append tells of it. After a loss of connection entries may be missing: `onHealth` says so. `undo` never rejects.
    */
   subscribe(callId: string, listener: (entry: Entry) => void): Promise<() => Promise<void>>;
   /** 'down' as soon as the log is known to be out of reach, 'up' when it and all subscriptions are back. */

@@ -1,20 +1,32 @@
 import type { Entry, SignalRecord, StateRecord } from './call-log.ts';
+import { TOKEN_LENGTH } from './tokens.ts';
 
 /**
  * An entry as Redis keeps and publishes it, one string that the scripts compose:
  * `s<seq> <token> <at> <StateRecord>`, `g<seq> <token> <at> <fromJoinSeq> <toJoinSeq or -> <SignalBody>`,
  * `o<seq> <token> <at>`. What stands before the JSON is what only the script knows. What a newer version adds
- * goes into the JSON: an older one beside it reads past that.
+ * goes into the JSON, before a signal's own: an older one beside it reads past that.
  */
 
 /** The part of a signal that its appender knows. */
 export type SignalBody = Omit<SignalRecord, 'fromJoinSeq' | 'toJoinSeq'>;
 
-/**
- * `ownBody`: the body of a signal that this instance appended itself under the token; it need not be parsed
- * a second time.
- */
-export function parseEntry(text: string, ownBody: (token: string) => SignalBody | undefined): Entry {
+/** What stands before a signal in its body. It can't be part of what is before it: in a string its quotes are escaped. */
+const BEFORE_SIGNAL = ',"signal":';
+
+/** A signal's body as JSON, the signal last. */
+export function writeBody({ signal: _, signalJson, ...rest }: SignalBody): string {
+  return `${JSON.stringify(rest).slice(0, -1)}${BEFORE_SIGNAL}${signalJson}}`;
+}
+
+function readBody(text: string, start: number): SignalBody {
+  const signalAt = text.indexOf(BEFORE_SIGNAL, start);
+  const rest = JSON.parse(`${text.slice(start, signalAt)}}`) as Omit<SignalBody, 'signal' | 'signalJson'>;
+  const signalJson = text.slice(signalAt + BEFORE_SIGNAL.length, -1);
+  return { ...rest, signal: JSON.parse(signalJson) as SignalBody['signal'], signalJson };
+}
+
+export function parseEntry(text: string): Entry {
   const seqEnd = text.indexOf(' ');
   const tokenEnd = text.indexOf(' ', seqEnd + 1);
   const seq = Number(text.slice(1, seqEnd));
@@ -29,7 +41,7 @@ export function parseEntry(text: string, ownBody: (token: string) => SignalBody 
   }
   const fromEnd = text.indexOf(' ', atEnd + 1);
   const toEnd = text.indexOf(' ', fromEnd + 1);
-  const body = ownBody(token) ?? (JSON.parse(text.slice(toEnd + 1)) as SignalBody);
+  const body = readBody(text, toEnd + 1);
   return {
     seq,
     token,
@@ -42,3 +54,11 @@ export function parseEntry(text: string, ownBody: (token: string) => SignalBody 
     },
   };
 }
+
+/** The token of an entry that is at hand as it was published, without a look at the rest. */
+export function tokenOf(message: Buffer): string {
+  const start = message.indexOf(BLANK) + 1;
+  return message.toString('latin1', start, start + TOKEN_LENGTH);
+}
+
+const BLANK = 0x20;

@@ -46,8 +46,8 @@ export interface FeedReader {
   readonly joinSeq: number;
   /** The index of the item that it takes next; infinite while it reads the log instead. */
   readonly index: number;
-  /** There is a new item. */
-  wake(): void;
+  /** There is a new item, the one that follows the newest. */
+  wake(item?: FeedItem): void;
   /** It fell behind by more than the feed keeps. */
   fellBehind(): void;
 }
@@ -240,7 +240,7 @@ export class CallFeed {
 
   #add(item: FeedItem): void {
     this.#items.push(item);
-    for (const reader of this.#readers) reader.wake();
+    for (const reader of this.#readers) reader.wake(item);
     if (this.#items.length > FEED_LENGTH) this.#trimming ??= setImmediate(() => this.#trim());
   }
 
@@ -254,6 +254,14 @@ export class CallFeed {
   }
 
   // --- gaps ---
+
+  /**
+   * Somebody comes who has seen the entry with this number: the feed has to have it before the stream goes on. Were it
+   * behind, a signal that its sender repeats in an outage would be new to it, and told a second time.
+   */
+  async reach(seq: number): Promise<void> {
+    if (this.#mode === 'live' && seq > this.#logPosition.seq) await this.#later(() => this.#catchUp());
+  }
 
   /** The missing entry is on its way, or was lost with a connection: then the log has it. */
   #waitForGap(): void {
@@ -460,6 +468,7 @@ export class CallFeed {
         sessionId: draft.sessionId,
         clientSeq: draft.clientSeq,
         signal: draft.signal,
+        signalJson: JSON.stringify(draft.signal),
       },
     };
     this.#push(entry);
@@ -558,6 +567,6 @@ export function eventsOf(callId: string, entry: Entry): readonly CallEvent[] {
   if (entry.kind === 'origin') return [];
   const place = { cursor: encodeCursor(entry), callId, at: entry.at };
   if (entry.kind === 'state') return entry.state.events.map((event) => ({ ...event, ...place }));
-  const { from, fromJoinSeq, to, signal } = entry.signal;
-  return [{ __typename: 'SignalReceived', ...place, from, fromJoinSeq, to, signal }];
+  const { from, fromJoinSeq, to, signal, signalJson } = entry.signal;
+  return [{ __typename: 'SignalReceived', ...place, from, fromJoinSeq, to, signal, signalJson }];
 }

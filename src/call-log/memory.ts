@@ -121,6 +121,7 @@ export class MemoryCallLog implements CallLog {
       sessionId: draft.sessionId,
       clientSeq: draft.clientSeq,
       signal: draft.signal,
+      signalJson: JSON.stringify(draft.signal),
       ...(draft.trace !== undefined && { trace: draft.trace }),
     };
     const entry = { ...this.#next(log), at, kind: 'signal' as const, signal };

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { RedisPubSub } from 'graphql-redis-subscriptions';
 import type { Redis } from 'ioredis';
 import { LogUnavailable } from './call-log.ts';
@@ -6,11 +7,21 @@ import { type RedisConnection, unavailable } from './redis-connection.ts';
 
 /** A channel with listeners on this instance. */
 interface Line {
-  readonly listeners: Set<(message: string) => void>;
+  readonly listeners: Set<(message: Buffer) => void>;
   /** Settles with the confirmation of Redis. */
   live: Promise<void>;
   /** Its number in graphql-redis-subscriptions. */
   id: number;
+  /** The own channel of the connection that Redis has confirmed it on. */
+  on: string;
+}
+
+/** A listener of a channel. */
+export interface Hearing {
+  /** Hears no more. */
+  stop(): void;
+  /** After `stop`: the channel is let go where nobody else here listens. */
+  leave(): void;
 }
 
 /**
@@ -22,6 +33,8 @@ export class RedisChannels implements Channels {
   readonly #connection: RedisConnection;
   readonly #pubSub: RedisPubSub;
   readonly #lines = new Map<string, Line>();
+  /** Of the subscriber connection of now; empty until Redis has confirmed it and all others. */
+  #own = '';
   /** What Redis is about to say to the newest SUBSCRIBE. */
   #confirmation: Promise<unknown> = Promise.resolve();
 
@@ -34,8 +47,15 @@ export class RedisChannels implements Channels {
       serializer: (message: string) => message,
       messageEventName: 'messageBuffer',
     });
+    connection.subscriber.on('close', () => {
+      this.#own = '';
+    });
     connection.onNewSubscriber(async () => {
-      if (this.#lines.size > 0) await connection.subscriber.subscribe(...this.#lines.keys());
+      const own = `ringdown:connection:${randomUUID()}`;
+      const lines = [...this.#lines];
+      await connection.subscriber.subscribe(own, ...lines.map(([channel]) => channel));
+      for (const [, line] of lines) line.on = own;
+      this.#own = own;
     });
   }
 
@@ -48,20 +68,45 @@ export class RedisChannels implements Channels {
     }
   }
 
+  /**
+   * A channel that nobody but this instance hears, over the connection over which it hears the others: whoever finds it
+   * heard in Redis knows that they are, too. Empty while that is not sure.
+   */
+  get ownChannel(): string {
+    return this.#own;
+  }
+
+  /** Whether somebody here listens, by a subscription that Redis has confirmed. */
+  hears(channel: string): boolean {
+    const line = this.#lines.get(channel);
+    return line !== undefined && line.listeners.size > 0 && line.on !== '' && line.on === this.#own;
+  }
+
   /** Rejects with LogUnavailable, and then leaves nothing behind. */
   async subscribe(channel: string, listener: (message: string) => void): Promise<() => Promise<void>> {
+    const hearing = await this.hear(channel, (message) => listener(message.toString()));
+    return async () => {
+      hearing.stop();
+      hearing.leave();
+    };
+  }
+
+  /** As `subscribe`, with the bytes of each message, and an end in two steps. */
+  async hear(channel: string, listener: (message: Buffer) => void): Promise<Hearing> {
     if (this.#connection.health() === 'down') {
       this.#connection.hooks.onSubscribeFailed();
       throw new LogUnavailable('Redis: not connected');
     }
     const line = this.#lines.get(channel) ?? this.#open(channel);
     // A function of its own: the same listener may be given twice.
-    const hear = (message: string) => listener(message);
+    const hear = (message: Buffer) => listener(message);
     line.listeners.add(hear);
     await line.live;
-    return async () => {
-      line.listeners.delete(hear);
-      if (line.listeners.size === 0) this.#drop(channel, line);
+    return {
+      stop: () => void line.listeners.delete(hear),
+      leave: () => {
+        if (line.listeners.size === 0) this.#drop(channel, line);
+      },
     };
   }
 
@@ -80,10 +125,9 @@ export class RedisChannels implements Channels {
   }
 
   #open(channel: string): Line {
-    const line: Line = { listeners: new Set(), live: Promise.resolve(), id: -1 };
+    const line: Line = { listeners: new Set(), live: Promise.resolve(), id: -1, on: '' };
     const hear = (message: Buffer) => {
-      const text = message.toString();
-      for (const listener of line.listeners) listener(text);
+      for (const listener of line.listeners) listener(message);
     };
     line.live = this.#ask(channel, line, hear);
     this.#lines.set(channel, line);
@@ -95,6 +139,7 @@ export class RedisChannels implements Channels {
     const confirmation = this.#confirmation;
     try {
       [line.id] = await Promise.all([id, confirmation]);
+      line.on = this.#own;
     } catch (error) {
       line.id = await id;
       line.listeners.clear();

@@ -1,7 +1,7 @@
 import { CLIENT_SEQ_WINDOW, LOG_KEPT_AFTER_END, LOG_KEPT_PAST_EXPIRY, LOG_LENGTH } from './call-log.ts';
 
 /**
- * The steps on a call's log that have to be one, as Lua that Redis runs. All four take the same keys:
+ * The steps on a call's log that have to be one, as Lua that Redis runs. All take the same keys:
  *
  * 1. `log`: a stream; the id of an entry is `<seq>-0`, its one field the text of entry-text.ts.
  * 2. `meta`: a hash of `seq`, the newest number, of `version`, and of the signals that were taken: for each
@@ -12,6 +12,9 @@ import { CLIENT_SEQ_WINDOW, LOG_KEPT_AFTER_END, LOG_KEPT_PAST_EXPIRY, LOG_LENGTH
  * The three go at the same moment, so a log is there whole or not at all. Numbers of Lua are doubles, which
  * it writes as `1.7e+15`: so the functions here give and take `seq` as text, made with `%.0f`.
  */
+
+/** The hash tag keeps a call's keys on one node of a cluster; `log`, `meta` and `seats` follow, after a colon each. */
+export const CALL_PREFIX = 'ringdown:{';
 
 const HELPERS = `
 local function now()
@@ -79,47 +82,77 @@ add(seq, channel, 'o' .. seq .. ' ' .. token .. ' ' .. now())
 keep(false, expiresAt)
 return 1`;
 
+/** Arguments of each signal in a step of several. */
+export const SIGNAL_ARGUMENTS = 7;
+
 /**
- * ARGV: channel, sender, session, recipient, who may receive (`one`: the recipient alone; `other`: the only
- * other seat; `all`: every other one), toJoinSeq or nothing, clientSeq, the session's two fields of `meta`
- * (max, slot), token, body. Answers a refusal's name, or the `at` of a duplicate, or the entry's number,
- * `at`, the sender's joinSeq and the recipient's (-1 for none).
+ * Several signals, of any calls, in their order: what one is told does not depend on the others. KEYS: for each what its
+ * call's three keys begin with. ARGV: a channel that the sending instance alone hears, or nothing; then of each signal:
+ * sender, session, recipient, reach, clientSeq, token, body. Reach, after a `+` where the instance hears the call's channel:
+ * `other` (the only other seat), `all` (every other one), `any` (the recipient), or the joinSeq that the recipient has to have.
  *
- * A repeat is told so before the recipient is looked at, who may have left since it was taken.
+ * Answers a line with the time, then one for each: `<seq> <sender's joinSeq> <recipient's or ->`, `=<at>` of a duplicate,
+ * a refusal's name, or `!` and what Redis said where it failed. A repeat is told so before the recipient is looked at,
+ * who may have left since it was taken.
+ *
+ * An entry that nobody but its appender would hear is not published: it would only come back. The appender hears the channel
+ * as long as it hears its own over the same connection.
  */
-export const APPEND_SIGNAL = `${HELPERS}
-local channel, from, session, to, reach, toJoinSeq, clientSeq, maxField, slotField, token, body = unpack(ARGV)
-local meta = redis.call('HMGET', KEYS[2], 'seq', maxField, slotField)
-if not meta[1] then return 'ABSENT' end
-local seats = redis.call('HMGET', KEYS[3], from, to)
-if not seats[1] then return 'NO_SEAT' end
-local fromJoinSeq, holder = string.match(seats[1], '^(%d+)|%d+|[^|]*|(.*)$')
-if holder ~= session then return 'STALE_SESSION' end
-
-local max = tonumber(meta[2] or 0)
-local count = tonumber(clientSeq)
-if count <= max - ${CLIENT_SEQ_WINDOW} then return 'TOO_OLD' end
-if meta[3] then
-  local taken, takenAt = string.match(meta[3], '^(%d+):(%d+)$')
-  if taken == clientSeq then return { tonumber(takenAt) } end
-end
-
-local tenure
-if reach == 'one' then
-  tenure = seats[2] and from ~= to and string.match(seats[2], '^%d+')
-  if not tenure or (toJoinSeq ~= '' and toJoinSeq ~= tenure) then return 'NO_RECIPIENT' end
-else
-  local others = redis.call('HLEN', KEYS[3]) - 1
-  if others == 0 then return 'NO_RECIPIENT' end
-  if others > 1 and reach == 'other' then return 'AMBIGUOUS' end
-end
-
+export const APPEND_SIGNALS = `${HELPERS}
 local at = now()
-local seq = string.format('%.0f', meta[1] + 1)
-redis.call('HSET', KEYS[2], 'seq', seq, slotField, clientSeq .. ':' .. at, maxField, math.max(max, count))
-add(seq, channel, 'g' .. seq .. ' ' .. token .. ' ' .. at .. ' ' .. fromJoinSeq .. ' ' .. (tenure or '-')
-  .. ' ' .. body)
-return { tonumber(seq), tonumber(at), tonumber(fromJoinSeq), tonumber(tenure or -1) }`;
+local function hears(channel)
+  return redis.call('PUBSUB', 'NUMSUB', channel)[2] == 1
+end
+local listens = ARGV[1] ~= '' and hears(ARGV[1])
+local function append(call, from, session, to, reach, clientSeq, token, body)
+  local heard = string.byte(reach) == 43
+  if heard then reach = string.sub(reach, 2) end
+  local count = tonumber(clientSeq)
+  local name = #from .. ':' .. from .. ':' .. session .. ':'
+  local maxField, slotField = name .. 'max', name .. count % ${CLIENT_SEQ_WINDOW}
+  local meta = redis.call('HMGET', call .. ':meta', 'seq', maxField, slotField)
+  if not meta[1] then return 'ABSENT' end
+  local seats = redis.call('HMGET', call .. ':seats', from, to)
+  if not seats[1] then return 'NO_SEAT' end
+  local fromJoinSeq, holder = string.match(seats[1], '^(%d+)|%d+|[^|]*|(.*)$')
+  if holder ~= session then return 'STALE_SESSION' end
+
+  local max = tonumber(meta[2] or 0)
+  if count <= max - ${CLIENT_SEQ_WINDOW} then return 'TOO_OLD' end
+  if meta[3] then
+    local taken, takenAt = string.match(meta[3], '^(%d+):(%d+)$')
+    if taken == clientSeq then return '=' .. takenAt end
+  end
+
+  local tenure
+  if reach == 'other' or reach == 'all' then
+    local others = redis.call('HLEN', call .. ':seats') - 1
+    if others == 0 then return 'NO_RECIPIENT' end
+    if others > 1 and reach == 'other' then return 'AMBIGUOUS' end
+  else
+    tenure = seats[2] and from ~= to and string.match(seats[2], '^%d+')
+    if not tenure or (reach ~= 'any' and reach ~= tenure) then return 'NO_RECIPIENT' end
+  end
+
+  local seq = string.format('%.0f', meta[1] + 1)
+  tenure = tenure or '-'
+  local entry = table.concat({ 'g' .. seq, token, at, fromJoinSeq, tenure, body }, ' ')
+  local channel = 'call:' .. string.sub(call, ${CALL_PREFIX.length + 1}, -2)
+  redis.call('HSET', call .. ':meta', 'seq', seq, slotField, clientSeq .. ':' .. at, maxField, math.max(max, count))
+  redis.call('XADD', call .. ':log', 'MAXLEN', '=', '${LOG_LENGTH}', seq .. '-0', 'e', entry)
+  if not (heard and listens and hears(channel)) then redis.call('PUBLISH', channel, entry) end
+  return seq .. ' ' .. fromJoinSeq .. ' ' .. tenure
+end
+local answers = { at }
+for i = 1, #KEYS do
+  local first = (i - 1) * ${SIGNAL_ARGUMENTS} + 2
+  local done, answer = pcall(append, KEYS[i], unpack(ARGV, first, first + ${SIGNAL_ARGUMENTS - 1}))
+  if not done then
+    answer = '!' .. string.gsub(tostring(type(answer) == 'table' and answer.err or answer), '%c', ' ')
+  end
+  answers[i + 1] = answer
+end
+return table.concat(answers, '\\n')`;
 
 /** Answers nothing where there is no log, else: version, number and token of the newest entry, seats. */
 export const HEAD = `

@@ -1,9 +1,10 @@
 import type { Redis } from 'ioredis';
+import { inParts } from '../in-parts.ts';
 import {
   type CallLog,
-  CLIENT_SEQ_WINDOW,
   type Entry,
   type Head,
+  type LogUnavailable,
   type Origin,
   type SeatHolder,
   type SignalDraft,
@@ -11,12 +12,11 @@ import {
   type SignalRefusal,
   type StateOutcome,
   type StateRecord,
-  sessionOf,
 } from './call-log.ts';
-import { parseEntry, type SignalBody } from './entry-text.ts';
+import { parseEntry, type SignalBody, tokenOf, writeBody } from './entry-text.ts';
 import type { RedisChannels } from './redis-channels.ts';
 import type { RedisConnection } from './redis-connection.ts';
-import { APPEND_SIGNAL, APPEND_STATE, CREATE, HEAD } from './redis-scripts.ts';
+import { APPEND_SIGNALS, APPEND_STATE, CALL_PREFIX, CREATE, HEAD } from './redis-scripts.ts';
 import { randomTokens } from './tokens.ts';
 
 type Step<Answer> = (...args: (string | number)[]) => Promise<Answer>;
@@ -24,13 +24,32 @@ type Step<Answer> = (...args: (string | number)[]) => Promise<Answer>;
 /** The connection with the scripts as commands of it. ioredis loads each where Redis does not have it. */
 type ScriptedRedis = Redis & {
   ringdownState: Step<string | number>;
-  ringdownSignal: Step<SignalRefusal | number[]>;
+  ringdownSignals: Step<string>;
   ringdownCreate: Step<number>;
   ringdownHead: Step<[version: string, seq: string, token: string, seats: string[]] | null>;
 };
 
-/** Signals of this instance's own that may be on their way back to it and need not be parsed then. */
-const OWN_SIGNALS = 256;
+/** A signal that waits for the turn in which it is sent, and then for what Redis says of it. */
+interface Waiting {
+  readonly callId: string;
+  readonly draft: SignalDraft;
+  readonly token: string;
+  readonly body: SignalBody;
+  /** It stands in the log, as the step's answer said. */
+  isAppended: boolean;
+  /** It came back as published: what that would have told, had the answer not said it all. */
+  echo: (() => void) | null;
+  resolve(outcome: SignalOutcome): void;
+  reject(error: LogUnavailable): void;
+}
+
+/** Signals in one step of Redis at most, which does nothing else meanwhile: about a millisecond. */
+const SIGNALS_AT_ONCE = 64;
+
+/** Signals of this instance whose way back from Redis is looked out for. */
+const OWN_SIGNALS = 1_024;
+/** Milliseconds for which Redis may still do what it was asked over a connection that is gone. */
+const AFTERLIFE = 2_000;
 
 /**
  * The call log on Redis: each step is one script, so what it checks and what it writes can't be parted.
@@ -41,19 +60,21 @@ export class RedisCallLog implements CallLog {
   readonly #channels: RedisChannels;
   readonly #redis: ScriptedRedis;
   readonly #token = randomTokens();
-  readonly #own = new Map<string, SignalBody>();
-  readonly #ownBody = (token: string) => this.#own.get(token);
-  /** The newest message and what it was parsed to: every listener of a call gets the same entry. */
-  #text = '';
-  #entry: Entry | null = null;
-  #corked = false;
+  /** Signals that are on their way, by token: to Redis, or back as published. */
+  readonly #own = new Map<string, Waiting>();
+  #waiting: Waiting[] = [];
+  readonly #unanswered = new Set<Promise<void>>();
+  /** Redis is a node in cluster mode, where a step may touch one call alone. */
+  #inSlots = false;
+  /** Until when a step may be done that had no answer. */
+  #doubtUntil = 0;
 
   constructor(connection: RedisConnection, channels: RedisChannels) {
     this.#connection = connection;
     this.#channels = channels;
     const redis = connection.commands;
     redis.defineCommand('ringdownState', { lua: APPEND_STATE, numberOfKeys: 3 });
-    redis.defineCommand('ringdownSignal', { lua: APPEND_SIGNAL, numberOfKeys: 3 });
+    redis.defineCommand('ringdownSignals', { lua: APPEND_SIGNALS });
     redis.defineCommand('ringdownCreate', { lua: CREATE, numberOfKeys: 3 });
     redis.defineCommand('ringdownHead', { lua: HEAD, numberOfKeys: 3 });
     this.#redis = redis as ScriptedRedis;
@@ -79,47 +100,86 @@ export class RedisCallLog implements CallLog {
     return { outcome: 'gap', version: Number(answer.slice('gap:'.length)) };
   }
 
-  async appendSignal(callId: string, draft: SignalDraft): Promise<SignalOutcome> {
-    const { from, sessionId, to, toJoinSeq, clientSeq, signal, trace } = draft;
-    const token = this.#token();
-    const session = sessionOf(draft);
+  /** Those of one turn of the event loop go in one step, in their order. */
+  appendSignal(callId: string, draft: SignalDraft): Promise<SignalOutcome> {
+    const { from, sessionId, to, clientSeq, signal, trace } = draft;
+    const signalJson = JSON.stringify(signal);
     const body: SignalBody =
       trace === undefined
-        ? { from, to, sessionId, clientSeq, signal }
-        : { from, to, sessionId, clientSeq, signal, trace };
-    this.#expectBack(token, body);
-    this.#cork();
-    const [log, meta, seats] = keysOf(callId);
-    let answer: SignalRefusal | number[];
+        ? { from, to, sessionId, clientSeq, signal, signalJson }
+        : { from, to, sessionId, clientSeq, signal, signalJson, trace };
+    return new Promise((resolve, reject) => {
+      if (this.#waiting.length === 0) setImmediate(() => this.#sendSignals());
+      const [token, isAppended, echo] = [this.#token(), false, null];
+      this.#waiting.push({ callId, draft, token, body, isAppended, echo, resolve, reject });
+    });
+  }
+
+  #sendSignals(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    const parts = this.#inSlots ? byCall(waiting) : inParts(waiting, SIGNALS_AT_ONCE);
+    for (const part of parts) {
+      const answered = this.#sendTogether(part).finally(() => this.#unanswered.delete(answered));
+      this.#unanswered.add(answered);
+    }
+  }
+
+  async #sendTogether(signals: readonly Waiting[]): Promise<void> {
+    const keys: string[] = [];
+    const args: (string | number)[] = [this.#channels.ownChannel];
+    for (const signal of signals) {
+      const { callId, draft, token, body } = signal;
+      this.#expectBack(signal);
+      keys.push(keyOf(callId));
+      const heard = this.#channels.hears(channelOf(callId)) ? '+' : '';
+      args.push(draft.from, draft.sessionId, draft.to ?? '', heard + reachOf(draft), draft.clientSeq);
+      args.push(token, writeBody(body));
+    }
+    let answer: string;
     try {
-      answer = await this.#redis.ringdownSignal(
-        log,
-        meta,
-        seats,
-        channelOf(callId),
-        from,
-        sessionId,
-        to ?? '',
-        to !== null ? 'one' : signal.__typename === 'Renegotiate' ? 'all' : 'other',
-        toJoinSeq ?? '',
-        clientSeq,
-        `${session}:max`,
-        `${session}:${clientSeq % CLIENT_SEQ_WINDOW}`,
-        token,
-        JSON.stringify(body),
-      );
+      answer = await this.#redis.ringdownSignals(keys.length, ...keys, ...args);
     } catch (error) {
+      if (isCrossSlot(error) && !this.#inSlots) {
+        // Nothing of it was done. They go before any that come later.
+        this.#inSlots = true;
+        await Promise.all(byCall(signals).map((part) => this.#sendTogether(part)));
+        return;
+      }
+      this.#doubtUntil = performance.now() + AFTERLIFE;
+      for (const signal of signals) this.#fail(signal, error);
+      return;
+    }
+    const [at, ...answers] = answer.split('\n');
+    for (let i = 0; i < signals.length; i++) this.#settle(signals[i] as Waiting, answers[i] as string, Number(at));
+  }
+
+  #settle(signal: Waiting, answer: string, at: number): void {
+    const { draft, token, body, resolve } = signal;
+    const fromAt = answer.indexOf(' ');
+    if (answer.startsWith('!')) return this.#fail(signal, new Error(answer.slice(1)));
+    if (fromAt < 0) {
       this.#own.delete(token);
-      throw this.#connection.failed(error);
+      if (answer.startsWith('=')) return resolve({ outcome: 'duplicate', at: Number(answer.slice(1)) });
+      return resolve({ outcome: 'refused', why: answer as SignalRefusal });
     }
-    if (typeof answer !== 'string' && answer.length > 1) {
-      const [seq, at, fromJoinSeq, tenure] = answer as [number, number, number, number];
-      const record = { ...body, fromJoinSeq, toJoinSeq: to === null ? null : tenure };
-      return { outcome: 'appended', entry: { seq, token, at, kind: 'signal', signal: record } };
-    }
+    if (signal.echo !== null) this.#own.delete(token);
+    signal.isAppended = true;
+    const toAt = answer.indexOf(' ', fromAt + 1);
+    const record = {
+      ...body,
+      fromJoinSeq: Number(answer.slice(fromAt + 1, toAt)),
+      toJoinSeq: draft.to === null ? null : Number(answer.slice(toAt + 1)),
+    };
+    const seq = Number(answer.slice(0, fromAt));
+    resolve({ outcome: 'appended', entry: { seq, token, at, kind: 'signal', signal: record } });
+  }
+
+  #fail({ token, echo, reject }: Waiting, error: unknown): void {
     this.#own.delete(token);
-    if (typeof answer === 'string') return { outcome: 'refused', why: answer };
-    return { outcome: 'duplicate', at: answer[0]! };
+    reject(this.#connection.failed(error));
+    // It was taken after all; told when everyone knows that the append did not say so.
+    if (echo !== null) setImmediate(echo);
   }
 
   async create(callId: string, origin: Origin, expiresAt: number): Promise<void> {
@@ -153,11 +213,28 @@ export class RedisCallLog implements CallLog {
 
   async read(callId: string, fromSeq: number, limit: number): Promise<Entry[]> {
     const entries = await this.#send(this.#redis.xrange(keysOf(callId)[0], fromSeq, '+', 'COUNT', limit));
-    return entries.map(([, fields]) => parseEntry(fields[1]!, this.#ownBody));
+    return entries.map(([, fields]) => parseEntry(fields[1]!));
   }
 
   async subscribe(callId: string, listener: (entry: Entry) => void): Promise<() => Promise<void>> {
-    return this.#channels.subscribe(channelOf(callId), (text) => listener(this.#parse(text)));
+    const hearing = await this.#channels.hear(channelOf(callId), (message) => {
+      const tell = () => listener(parseEntry(message.toString()));
+      const own = this.#own.get(tokenOf(message));
+      if (own === undefined) return tell();
+      // The answer to the append tells this instance of it.
+      if (own.isAppended) this.#own.delete(own.token);
+      else own.echo = tell;
+    });
+    return async () => {
+      hearing.stop();
+      // A step that is on its way takes it that this instance hears the channel: were another one the only one to hear it
+      // when that is done, it would miss an entry.
+      await Promise.all(this.#unanswered);
+      const left = this.#doubtUntil - performance.now();
+      // With the connection its own channel is gone, and so is what such a step would take for granted.
+      if (left > 0 && this.#channels.ownChannel !== '') setTimeout(hearing.leave, left).unref();
+      else hearing.leave();
+    };
   }
 
   onHealth(listener: (health: 'up' | 'down') => void): () => void {
@@ -181,32 +258,10 @@ export class RedisCallLog implements CallLog {
     }
   }
 
-  #parse(text: string): Entry {
-    if (this.#entry === null || text !== this.#text) {
-      this.#text = text;
-      this.#entry = parseEntry(text, this.#ownBody);
-      this.#own.delete(this.#entry.token);
-    }
-    return this.#entry;
-  }
-
-  #expectBack(token: string, body: SignalBody): void {
+  #expectBack(signal: Waiting): void {
     // Those that nobody here subscribes to don't come back: the oldest make room.
     if (this.#own.size >= OWN_SIGNALS) this.#own.delete(this.#own.keys().next().value!);
-    this.#own.set(token, body);
-  }
-
-  /** Signals that arrive in one turn of the event loop leave in one write, in their order. */
-  #cork(): void {
-    if (this.#corked) return;
-    const { stream } = this.#redis;
-    if (stream === undefined) return;
-    this.#corked = true;
-    stream.cork();
-    setImmediate(() => {
-      this.#corked = false;
-      stream.uncork();
-    });
+    this.#own.set(signal.token, signal);
   }
 }
 
@@ -214,10 +269,27 @@ function channelOf(callId: string): string {
   return `call:${callId}`;
 }
 
-/** The hash tag keeps a call's keys on one node of a cluster. */
+function keyOf(callId: string): string {
+  return `${CALL_PREFIX}${callId}}`;
+}
+
 function keysOf(callId: string): [log: string, meta: string, seats: string] {
-  const call = `ringdown:{${callId}}`;
+  const call = keyOf(callId);
   return [`${call}:log`, `${call}:meta`, `${call}:seats`];
+}
+
+function reachOf({ to, toJoinSeq, signal }: SignalDraft): string {
+  if (to === null) return signal.__typename === 'Renegotiate' ? 'all' : 'other';
+  return toJoinSeq === null ? 'any' : String(toJoinSeq);
+}
+
+function isCrossSlot(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('CROSSSLOT');
+}
+
+/** Those of each call, in their order. */
+function byCall(signals: readonly Waiting[]): Waiting[][] {
+  return [...Map.groupBy(signals, ({ callId }) => callId).values()];
 }
 
 function seatArguments(seats: Readonly<Record<string, SeatHolder | null>>): (string | number)[] {

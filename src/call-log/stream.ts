@@ -45,8 +45,6 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
   #taken = 0;
   /** The place up to which the log has been replayed; null once the stream is live. */
   #replayed: Position | null = null;
-  /** Entries of the log up to this number are not for the stream, or were told already. */
-  #told = 0;
   #next = 0;
   /** Whether entries of the log may be of the time before the seat. */
   #beforeSeat = false;
@@ -81,6 +79,7 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     // A place of a local epoch is numbered by itself: it tells nothing of before and after in the log.
     const isEarlier = since && after && !isLocal(after) && after.seq < since.seq;
     const from = isEarlier ? since : (after ?? since);
+    if (from !== null && !isLocal(from)) await feed.reach(from.seq);
     const proven = from !== null && (await isThere(feed, log, from, from === after));
     // Looked up before the snapshot is read: what comes while its answer is on its way is told after it.
     const { end, lastPlace } = feed;
@@ -105,21 +104,46 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
   }
 
   async next(): Promise<IteratorResult<CallEvent, undefined>> {
+    for (;;) {
+      const event = this.#take();
+      if (event !== null) return { value: event, done: false };
+      if (this.#closed) return { value: undefined, done: true };
+      await this.#fill();
+    }
+  }
+
+  /** All of them, as they come: what is here already without a wait between. Resolves at the end. */
+  async pushTo(sink: (event: CallEvent) => Promise<void> | undefined): Promise<void> {
+    for (;;) {
+      for (let event = this.#take(); event !== null; event = this.#take()) {
+        const full = sink(event);
+        if (full !== undefined) await full;
+      }
+      if (this.#closed) return;
+      await this.#fill();
+    }
+  }
+
+  /** The next event where it is here already; null where it is not, or the stream is closed. */
+  #take(): CallEvent | null {
     while (!this.#closed) {
       const event = this.#ready[this.#taken];
-      if (event) {
+      if (event !== undefined) {
         this.#taken++;
         this.#cursor = event.cursor;
         if (this.#deps.socket.unsentBytes() > UNSENT_LIMIT) this.fellBehind();
-        return { value: event, done: false };
+        return event;
       }
-      if (this.#finished) break;
-      this.#ready = [];
-      this.#taken = 0;
-      await this.#fill();
+      if (this.#finished) this.#close();
+      else {
+        if (this.#taken > 0) {
+          this.#ready = [];
+          this.#taken = 0;
+        }
+        if (!this.#fillAtOnce()) return null;
+      }
     }
-    this.#close();
-    return { value: undefined, done: true };
+    return null;
   }
 
   async return(): Promise<IteratorResult<CallEvent, undefined>> {
@@ -132,10 +156,16 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     throw error;
   }
 
-  wake(): void {
+  wake(item?: FeedItem): void {
     const wake = this.#wake;
+    if (wake === null) return;
+    if (item !== undefined && this.#isForOthers(item)) {
+      // It waits for what comes after that: no need to look at it.
+      this.#next++;
+      return;
+    }
     this.#wake = null;
-    wake?.();
+    wake();
   }
 
   /** The socket is told to come back with its cursor; nobody waits for it. */
@@ -155,6 +185,20 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
 
   // --- where events come from ---
 
+  /** Whether there was something in the feed that needs no wait. */
+  #fillAtOnce(): boolean {
+    if (this.#replayed) return false;
+    const { feed } = this.#deps;
+    const item = feed.item(this.#next);
+    if (item === null) this.fellBehind();
+    if (item === null || item === undefined) return false;
+    if (item.kind === 'entry') this.#takeEntry(item.entry, item.events, item.cameAt);
+    else if (item.kind === 'degraded') this.#ready.push(degraded(feed.callId, item.place, Date.now()));
+    else return false;
+    this.#next++;
+    return true;
+  }
+
   async #fill(): Promise<void> {
     if (this.#replayed) return this.#replay(this.#replayed);
     const item = this.#deps.feed.item(this.#next);
@@ -163,10 +207,17 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
-      return;
+    } else if (!this.#fillAtOnce()) {
+      this.#next++;
+      await this.#startAnew(item as Exclude<FeedItem, { kind: 'entry' | 'degraded' }>);
     }
-    this.#next++;
-    await this.#takeItem(item);
+  }
+
+  /** Of the last moment in which the stream could still have wanted it: see `#takeEntry`. */
+  #isForOthers(item: FeedItem): boolean {
+    if (item.kind !== 'entry' || item.entry.kind !== 'signal') return false;
+    const { from, to, toJoinSeq } = item.entry.signal;
+    return from === this.userId || (to !== null && (to !== this.userId || toJoinSeq !== this.joinSeq));
   }
 
   async #replay(from: Position): Promise<void> {
@@ -182,23 +233,27 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     const goesOn = own?.seq === from.seq && own.token === from.token && page.length > 1;
     if (!goesOn) return this.#startOver();
     const cameAt = Date.now();
-    for (const entry of page.slice(1)) this.#takeEntry(entry, eventsOf(feed.callId, entry), cameAt);
-    this.#continueFrom(page.at(-1) as Entry);
+    let last: Position = from;
+    for (const entry of page.slice(1)) {
+      // What the log has and the feed not yet comes through the feed.
+      if (entry.seq > feed.logPosition.seq) break;
+      this.#takeEntry(entry, eventsOf(feed.callId, entry), cameAt);
+      last = entry;
+    }
+    if (!this.#continueFrom(last)) await this.#startOver();
   }
 
   /** Live as soon as the feed has what follows; until then from the log. False for a place that neither has. */
   #continueFrom({ seq, token }: Position): boolean {
     const { feed } = this.#deps;
+    const { logPosition } = feed;
     const index = feed.indexAfter({ seq, token });
     if (index >= 0) this.#goLive(index);
-    // Of an epoch, and by now too old for the feed.
-    else if (isLocal({ seq, token })) return false;
-    else if (seq < feed.logPosition.seq) this.#replayed = { seq, token };
-    else {
-      // The log was quicker than the feed: what the feed gets of it yet has been told.
-      this.#told = seq;
-      this.#goLive(feed.end);
-    }
+    // Of an epoch, and by now too old for the feed; or of a log that the feed could not follow so far.
+    else if (isLocal({ seq, token }) || seq > logPosition.seq) return false;
+    else if (seq < logPosition.seq) this.#replayed = { seq, token };
+    else if (token === logPosition.token && feed.mode === 'live') this.#goLive(feed.end);
+    else return false;
     return true;
   }
 
@@ -207,13 +262,8 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     this.#replayed = null;
   }
 
-  async #takeItem(item: FeedItem): Promise<void> {
+  async #startAnew(item: Exclude<FeedItem, { kind: 'entry' | 'degraded' }>): Promise<void> {
     const { feed } = this.#deps;
-    if (item.kind === 'entry') return this.#takeEntry(item.entry, item.events, item.cameAt);
-    if (item.kind === 'degraded') {
-      this.#ready.push(degraded(feed.callId, item.place, Date.now()));
-      return;
-    }
     const cursor = encodeCursor(item.place);
     this.#beforeSeat = false;
     if (item.kind === 'restored') {
@@ -226,7 +276,7 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
   }
 
   #takeEntry(entry: Entry, events: readonly CallEvent[], cameAt: number): void {
-    if (this.#finished || (entry.seq <= this.#told && !isLocal(entry))) return;
+    if (this.#finished) return;
     if (entry.kind === 'signal') {
       const { from, to, toJoinSeq } = entry.signal;
       const forAll = to === null && (!this.#beforeSeat || isLocal(entry));

@@ -2,7 +2,7 @@ import { builder } from '../graphql/builder.ts';
 import { viewerOf } from '../graphql/context.ts';
 import { assertValid, idProblem } from '../graphql/input.ts';
 import type { CallEvent } from '../graphql/services.ts';
-import { SignalRef } from '../signals/signal.schema.ts';
+import { SIGNAL_LAYOUT, SignalRef } from '../signals/signal.schema.ts';
 import { CallRef, ParticipantRef } from './call-types.schema.ts';
 
 /** What participants see of a call: one ordered stream of its changes and its signals. */
@@ -42,7 +42,10 @@ builder.objectRef<Event<'SignalReceived'>>('SignalReceived').implement({
       description: "The sender's tenure; one that is not the sender's of now is of a link that is gone.",
     }),
     to: t.exposeID('to', { nullable: true, description: 'Null: to every other participant.' }),
-    signal: t.expose('signal', { type: SignalRef }),
+    signal: t.expose('signal', {
+      type: SignalRef,
+      extensions: { asJson: { property: 'signalJson', layout: SIGNAL_LAYOUT } },
+    }),
   }),
 });
 

@@ -176,6 +176,8 @@ export type CallEvent = EventPlace &
         readonly fromJoinSeq: number;
         readonly to: string | null;
         readonly signal: Signal;
+        /** `signal` as JSON, laid out as `SIGNAL_LAYOUT` says. */
+        readonly signalJson: string;
       }
     | { readonly __typename: 'SignalingDegraded'; readonly reason: string }
     | { readonly __typename: 'SignalingRestored' }

@@ -3,6 +3,7 @@ import type { WebSocket } from 'ws';
 import { UNSENT_LIMIT } from '../call-log/stream.ts';
 import { CLOSE } from '../errors.ts';
 import type { SocketLink } from '../graphql/services.ts';
+import { framed } from './frames.ts';
 import { SocketSession } from './socket-operations.ts';
 
 /** Bytes not yet taken by the network above which a stream is not asked for its next event. */
@@ -22,7 +23,10 @@ export class Connection implements SocketLink {
   /** See Viewer. */
   readonly addressKey: string | undefined;
   readonly #tcp: Duplex;
-  #corked = false;
+  /** Messages of this turn of the event loop. */
+  #out: string[] = [];
+  #outSize = 0;
+  #waiting: (() => void)[] = [];
   #heard = true;
   #expiry: NodeJS.Timeout | undefined;
   readonly #onEnd: (() => void)[] = [];
@@ -44,38 +48,46 @@ export class Connection implements SocketLink {
   }
 
   /**
-   * Messages of one tick, an answer and its `complete` for instance, leave in one write. Waits only where
+   * Messages of one turn, an answer and its `complete` for instance, leave as one piece in one write. Waits only where
    * the network is behind, so that streams are pulled no faster than it takes them.
    */
   send(message: string): Promise<void> | undefined {
     if (!this.open) return undefined;
-    if (this.ws.bufferedAmount > UNSENT_LIMIT) {
+    if (this.unsentBytes() > UNSENT_LIMIT) {
       // It sends, perhaps, but does not read: what it would be told must not pile up here.
       this.close(CLOSE.TOO_SLOW);
       return undefined;
     }
-    if (!this.#corked) {
-      this.#corked = true;
-      this.#tcp.cork();
-      process.nextTick(() => {
-        this.#corked = false;
-        this.#tcp.uncork();
-      });
-    }
-    if (this.ws.bufferedAmount < HIGH_WATER) {
-      this.ws.send(message);
-      return undefined;
-    }
-    return new Promise((resolve) => this.ws.send(message, () => resolve()));
+    if (this.#out.length === 0) process.nextTick(() => this.#flush());
+    this.#out.push(message);
+    this.#outSize += message.length;
+    if (this.unsentBytes() < HIGH_WATER) return undefined;
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #flush(): void {
+    const messages = this.#out;
+    const waiting = this.#waiting;
+    this.#out = [];
+    this.#outSize = 0;
+    const written = () => {
+      for (const resolve of waiting) resolve();
+    };
+    if (waiting.length > 0) this.#waiting = [];
+    if (messages.length === 0 || !this.open) return written();
+    // ws writes its own frames, of pings and the close, to the same connection: each of them whole, as these are.
+    if (waiting.length > 0) this.#tcp.write(framed(messages), written);
+    else this.#tcp.write(framed(messages));
   }
 
   unsentBytes(): number {
-    return this.ws.bufferedAmount;
+    return this.ws.bufferedAmount + this.#outSize;
   }
 
   /** Its operations end at once; they do not wait for the peer to answer the close. */
   close({ code, reason }: CloseFrame): void {
     if (!this.open) return;
+    this.#flush();
     this.ws.close(code, reason);
     this.#end();
   }

@@ -1,8 +1,19 @@
 import { randomUUID } from 'node:crypto';
-import { type DocumentNode, type ExecutionArgs, GraphQLError, getOperationAST, visit } from 'graphql';
+import {
+  createSourceEventStream,
+  type DocumentNode,
+  type ExecutionArgs,
+  GraphQLError,
+  getOperationAST,
+  locatedError,
+  type OperationTypeNode,
+  visit,
+} from 'graphql';
 import type { OperationResult, SubscribePayload } from 'graphql-ws';
 import type { Viewer } from '../auth/viewer.ts';
 import { CLOSE, type CodedError } from '../errors.ts';
+import { UNUSUAL } from '../graphql/compiled/compiled-input.ts';
+import { type CompiledOperation, compileOperation } from '../graphql/compiled/compiled-operation.ts';
 import type { Context } from '../graphql/context.ts';
 import type { DocumentParams, Documents } from '../graphql/documents.ts';
 import { located, type MaskError } from '../graphql/errors.ts';
@@ -11,20 +22,29 @@ import type { Services, SocketLink, Turn } from '../graphql/services.ts';
 import { KEPT_DOCUMENTS, KEPT_LENGTH, type Yoga } from '../graphql/yoga.ts';
 import type { OperationObserver } from '../observability/operations.ts';
 import { ArrivalOrder, keptToTheEnd } from './arrival-order.ts';
+import { PushedEvents, writeEvent } from './pushed-events.ts';
 
 /** Subscriptions at once on a socket: an app needs one for rings and one for each call it is in. */
 export const MAX_SUBSCRIPTIONS = 50;
 /** Queries and mutations in flight on a socket: several bursts of candidates for a full call. */
 export const MAX_IN_FLIGHT = 1_000;
 
+/** The socket, as its operations know it. */
+export interface OperationSocket extends SocketLink {
+  /** A promise where the network is behind. */
+  send(message: string): Promise<void> | undefined;
+}
+
 /** What the operations of one socket share. */
 export class SocketSession {
-  readonly link: SocketLink;
+  readonly link: OperationSocket;
   readonly order = new ArrivalOrder();
   /** By operation id. */
   readonly subscriptions = new Set<string>();
   /** Of operations that are not settled, also where the client has completed them: no two at once may share one. */
   readonly ids = new Set<string>();
+  /** Of those that graphql-ws does not know of, and that the client has not completed. */
+  readonly direct = new Set<string>();
   readonly #streams = new Map<string, AsyncIterator<unknown>>();
   #ended = false;
   inFlight = 0;
@@ -33,7 +53,7 @@ export class SocketSession {
   /** Null until `connection_init` has been answered; no operation runs before. */
   viewer: Viewer | null = null;
 
-  constructor(link: SocketLink) {
+  constructor(link: OperationSocket) {
     this.link = link;
   }
 
@@ -60,6 +80,8 @@ interface Document {
   readonly document: DocumentNode;
   /** How often `sendSignal` stands in it. */
   readonly signals: number;
+  /** Null where graphql-js has to run it. */
+  readonly compiled: CompiledOperation | null;
 }
 
 interface OperationContext extends Context {
@@ -67,6 +89,7 @@ interface OperationContext extends Context {
   readonly id: string;
   /** The place that has to be given up when the operation ends; `turn` may be another view of it. */
   readonly place: Turn | null;
+  readonly compiled: CompiledOperation | null;
 }
 
 export interface SocketOperationsDeps {
@@ -107,13 +130,136 @@ export function createSocketOperations({ yoga, services, mask, observer, documen
       const document: DocumentNode = parse(query);
       const errors: readonly GraphQLError[] = validate(schema, document);
       if (errors.length > 0) return errors.map(withoutHttp);
-      return { document, signals: countSignals(document) };
+      return { document, signals: countSignals(document), compiled: compileOperation(schema, document) };
     } catch (error) {
       return [withoutHttp(mask(error))];
     }
   }
 
+  /** Takes the operation's place on its socket, or says why there is none. */
+  function begin(
+    session: SocketSession,
+    id: string,
+    operation: OperationTypeNode | `${OperationTypeNode}`,
+    { signals, compiled }: Document,
+    extensions: SubscribePayload['extensions'],
+  ): OperationContext | readonly GraphQLError[] {
+    if (session.ids.has(id)) {
+      session.link.close(CLOSE.DUPLICATE_ID);
+      return refusal('BAD_USER_INPUT', 'The id of an operation that is not over yet.');
+    }
+    if (operation === 'subscription') {
+      if (session.subscriptions.size >= MAX_SUBSCRIPTIONS) {
+        return refusal('RATE_LIMITED', `A socket carries ${MAX_SUBSCRIPTIONS} subscriptions at once.`);
+      }
+      session.subscriptions.add(id);
+    } else {
+      if (session.inFlight >= MAX_IN_FLIGHT) {
+        return refusal('RATE_LIMITED', `A socket carries ${MAX_IN_FLIGHT} requests at once.`);
+      }
+      session.inFlight++;
+    }
+    session.ids.add(id);
+    const place = operation === 'mutation' && signals > 0 ? session.order.take() : null;
+    return {
+      services,
+      identity: session.viewer!,
+      socket: session.link,
+      onGone: null,
+      observer,
+      requestId: id,
+      socketId: session.id,
+      traceparent: traces && typeof extensions?.traceparent === 'string' ? extensions.traceparent : null,
+      turn: place !== null && signals > 1 ? keptToTheEnd(place) : place,
+      place,
+      session,
+      id,
+      compiled,
+    };
+  }
+
+  /** However the operation ends, those behind it go on. */
+  function end({ session, place }: OperationContext): void {
+    session.inFlight--;
+    place?.done();
+  }
+
+  function asErrors(error: unknown, { node, key }: CompiledOperation): string {
+    return JSON.stringify({ data: null, errors: [mask(locatedError(error, [node], [key])).toJSON()] });
+  }
+
+  function run(context: OperationContext, compiled: CompiledOperation, args: object): void {
+    const { field, write } = compiled;
+    const answer = (value: unknown) => finish(context, `{"data":${write(value)}}`);
+    const failed = (error: unknown) => finish(context, asErrors(error, compiled));
+    const succeeded = (value: unknown) => {
+      try {
+        answer(value);
+      } catch (error) {
+        failed(error);
+      }
+    };
+    try {
+      const value = field.resolve?.(undefined, args as never, context, undefined as never);
+      if (value instanceof Promise) value.then(answer).catch(failed);
+      else succeeded(value);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  function finish(context: OperationContext, payload: string): void {
+    const { session, id } = context;
+    end(context);
+    session.settle(id);
+    // Completed by the client meanwhile: it does not want to hear of it.
+    if (!session.direct.delete(id)) return;
+    const quoted = JSON.stringify(id);
+    // Nobody waits for the network: the answers in flight are bounded, and so is what may be unsent.
+    session.link.send(`{"id":${quoted},"type":"next","payload":${payload}}`);
+    session.link.send(`{"id":${quoted},"type":"complete"}`);
+  }
+
   return {
+    /**
+     * The short way, for requests that are in order, of documents that are known by now and answered without
+     * graphql-js. Not taken: the message is for graphql-ws, which has an answer to everything.
+     */
+    receive(session: SocketSession, text: string): boolean {
+      if (session.viewer === null) return false;
+      let message: unknown;
+      try {
+        message = JSON.parse(text);
+      } catch {
+        return false;
+      }
+      if (!isObject(message)) return false;
+      const { type, id, payload } = message;
+      if (typeof id !== 'string' || id === '') return false;
+      if (type === 'complete') return session.direct.delete(id);
+      if (type !== 'subscribe' || !isObject(payload)) return false;
+      const { query, operationName, variables = NOTHING, extensions } = payload;
+      if (typeof query !== 'string' || !isObject(variables)) return false;
+      if (extensions != null && !isObject(extensions)) return false;
+      const known = prepared.get(query);
+      if (known === undefined || !('document' in known)) return false;
+      const { compiled } = known;
+      if (compiled === null || compiled.operation === 'subscription') return false;
+      if (operationName != null && operationName !== compiled.name) return false;
+      const args = compiled.read(variables);
+      if (args === UNUSUAL) return false;
+      const context = begin(session, id, compiled.operation, known, extensions ?? undefined);
+      if (!('session' in context)) {
+        const quoted = JSON.stringify(id);
+        const errors = JSON.stringify(context.map((error) => error.toJSON()));
+        session.link.send(`{"id":${quoted},"type":"error","payload":${errors}}`);
+        return true;
+      }
+      session.direct.add(id);
+      run(context, compiled, args);
+      return true;
+    },
+
     /** Called by graphql-ws as a message arrives, with no await before it: so in the messages' order. */
     onSubscribe(
       session: SocketSession,
@@ -123,66 +269,50 @@ export function createSocketOperations({ yoga, services, mask, observer, documen
       const { operationName, variables, extensions } = payload;
       const known = read(payload);
       if (!('document' in known)) return known;
-      const { document, signals } = known;
-      if (session.ids.has(id)) {
-        session.link.close(CLOSE.DUPLICATE_ID);
-        return refusal('BAD_USER_INPUT', 'The id of an operation that is not over yet.');
-      }
+      const { document } = known;
       const operation = getOperationAST(document, operationName)?.operation;
       if (operation === undefined) return refusal('BAD_USER_INPUT', 'There is no operation of that name.');
-      if (operation === 'subscription') {
-        if (session.subscriptions.size >= MAX_SUBSCRIPTIONS) {
-          return refusal('RATE_LIMITED', `A socket carries ${MAX_SUBSCRIPTIONS} subscriptions at once.`);
-        }
-        session.subscriptions.add(id);
-      } else {
-        if (session.inFlight >= MAX_IN_FLIGHT) {
-          return refusal('RATE_LIMITED', `A socket carries ${MAX_IN_FLIGHT} requests at once.`);
-        }
-        session.inFlight++;
-      }
-      session.ids.add(id);
-      const place = operation === 'mutation' && signals > 0 ? session.order.take() : null;
-      const contextValue: OperationContext = {
-        services,
-        identity: session.viewer!,
-        socket: session.link,
-        onGone: null,
-        observer,
-        requestId: id,
-        socketId: session.id,
-        traceparent: traces && typeof extensions?.traceparent === 'string' ? extensions.traceparent : null,
-        turn: place !== null && signals > 1 ? keptToTheEnd(place) : place,
-        place,
-        session,
-        id,
-      };
+      const context = begin(session, id, operation, known, extensions);
+      if (!('session' in context)) return context;
       return {
         schema,
         document,
         operationName,
         variableValues: variables,
-        contextValue,
+        contextValue: context,
         rootValue: undefined,
       };
     },
 
-    /** However the operation ends, those behind it go on. */
     async execute(args: ExecutionArgs): Promise<Awaited<OperationResult>> {
-      const { place, session } = args.contextValue as OperationContext;
       try {
         return await execute(args);
       } finally {
-        session.inFlight--;
-        place?.done();
+        end(args.contextValue as OperationContext);
       }
     },
 
     async subscribe(args: ExecutionArgs): Promise<Awaited<OperationResult>> {
-      const { session, id } = args.contextValue as OperationContext;
-      const result = await subscribe(args);
-      if (Symbol.asyncIterator in result) await session.keep(id, result as AsyncGenerator<unknown>);
-      return result;
+      const context = args.contextValue as OperationContext;
+      const { session, id, compiled } = context;
+      if (compiled === null) {
+        const result = await subscribe(args);
+        if (Symbol.asyncIterator in result) await session.keep(id, result as AsyncGenerator<unknown>);
+        return result;
+      }
+      const source = await createSourceEventStream(args);
+      if (!(Symbol.asyncIterator in source)) return { ...source, errors: source.errors?.map(mask) ?? [] };
+      const head = `{"id":${JSON.stringify(id)},"type":"next","payload":`;
+      const sink = (event: unknown) => {
+        try {
+          return session.link.send(`${head}{"data":${writeEvent(compiled, event, context)}}}`);
+        } catch (error) {
+          return session.link.send(`${head}${asErrors(error, compiled)}}`);
+        }
+      };
+      const events = new PushedEvents(source as AsyncIterableIterator<unknown>, sink, mask);
+      await session.keep(id, events);
+      return events;
     },
 
     onComplete(session: SocketSession, id: string): void {
@@ -190,6 +320,12 @@ export function createSocketOperations({ yoga, services, mask, observer, documen
       session.settle(id);
     },
   };
+}
+
+const NOTHING = {};
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function refusal(code: CodedError['code'], message: string): readonly GraphQLError[] {

@@ -163,7 +163,9 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
           ws.on('message', (message) => {
             // ws goes on reading while it closes; nobody answers for what comes then.
             if (!connection.open) return;
-            handle(String(message)).catch((error: unknown) => {
+            const text = String(message);
+            if (operations.receive(connection.session, text)) return;
+            handle(text).catch((error: unknown) => {
               fault(error, 'A message could not be handled');
               connection.close(CLOSE.INTERNAL);
             });

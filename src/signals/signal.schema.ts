@@ -155,6 +155,15 @@ const Renegotiate = builder
     fields: (t) => ({ iceRestart: t.exposeBoolean('iceRestart') }),
   });
 
+/** How the server writes signals as JSON: a document that asks for just this gets them as they are. The SDK's does. */
+export const SIGNAL_LAYOUT = `{
+  __typename
+  ... on Offer { sdp generation }
+  ... on Answer { sdp generation }
+  ... on IceCandidates { items { candidate sdpMid sdpMLineIndex usernameFragment } generation }
+  ... on Renegotiate { iceRestart }
+}`;
+
 export const SignalRef = builder.unionType('Signal', {
   types: [describe('Offer'), describe('Answer'), IceCandidates, Renegotiate],
   resolveType: (signal) => (signal as Signal).__typename,

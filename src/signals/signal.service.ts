@@ -37,6 +37,7 @@ export interface SignalServiceDeps {
 
 /** What a client is told to wait while signals can't be carried, milliseconds. */
 const RETRY_AFTER_OUTAGE = 500;
+const NOT_NOW = Promise.resolve(null);
 const LARGEST_CLIENT_SEQ = Number.MAX_SAFE_INTEGER;
 
 const CODES: Record<Exclude<SignalRefusal, 'NO_SEAT' | 'ABSENT'>, [RejectionCode, string?]> = {
@@ -52,26 +53,31 @@ const CODES: Record<Exclude<SignalRefusal, 'NO_SEAT' | 'ABSENT'>, [RejectionCode
 export function createSignalService(deps: SignalServiceDeps): SignalService {
   const { log, feeds, rate, metrics, now } = deps;
 
-  /** Null where the signal can't be carried now. */
-  async function append(callId: string, draft: SignalDraft): Promise<SignalOutcome | null> {
+  /** Null where the signal can't be carried now. Issued before it returns. */
+  function append(callId: string, draft: SignalDraft): Promise<SignalOutcome | null> {
     const feed = feeds.get(callId);
-    if (log.health() === 'down') return feed ? appendLocally(feed, draft) : null;
-    if (feed?.tookLocally(draft)) return { outcome: 'duplicate', at: now() };
-    if (feed?.owesOf(draft)) return null;
+    if (log.health() === 'down') return feed ? appendLocally(feed, draft) : NOT_NOW;
+    if (feed?.tookLocally(draft)) return Promise.resolve({ outcome: 'duplicate', at: now() });
+    if (feed?.owesOf(draft)) return NOT_NOW;
     feed?.appendBegins();
     const startedAt = performance.now();
-    try {
-      const outcome = await log.appendSignal(callId, draft);
-      metrics.logAppended('signal', 'ok', (performance.now() - startedAt) / 1000);
-      if (outcome.outcome === 'appended') feed?.offer(outcome.entry);
-      return outcome;
-    } catch (error) {
-      metrics.logAppended('signal', 'failed', (performance.now() - startedAt) / 1000);
-      feed?.doubt(draft);
-      throw error;
-    } finally {
+    const ended = (outcome: 'ok' | 'failed') => {
       feed?.appendEnds();
-    }
+      metrics.logAppended('signal', outcome, (performance.now() - startedAt) / 1000);
+    };
+    return log.appendSignal(callId, draft).then(
+      (outcome) => {
+        ended('ok');
+        // The feed of now: one that began meanwhile does not hear of it by the log.
+        if (outcome.outcome === 'appended') feeds.get(callId)?.offer(outcome.entry);
+        return outcome;
+      },
+      (error: unknown) => {
+        ended('failed');
+        feed?.doubt(draft);
+        throw error;
+      },
+    );
   }
 
   async function appendLocally(feed: CallFeed, draft: SignalDraft): Promise<SignalOutcome | null> {

@@ -10,6 +10,7 @@ import {
   redisInstance,
   state,
   untilHealth,
+  withAnswers,
 } from '../support/call-logs.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
 
@@ -69,6 +70,7 @@ async function story(log: CallLog, operations: readonly Operation[]): Promise<un
   const callId = aCall();
   const told: unknown[] = [];
   const heard: Entry[] = [];
+  const answered: Entry[] = [];
   const undo = await log.subscribe(callId, (entry) => heard.push(entry));
   let version = 0;
   for (const each of operations) {
@@ -86,13 +88,14 @@ async function story(log: CallLog, operations: readonly Operation[]): Promise<un
       const what = renegotiate
         ? ({ __typename: 'Renegotiate', iceRestart: true } as const)
         : ({ __typename: 'Answer', sdp: 'v=0', generation: 1 } as const);
-      told.push(await log.appendSignal(callId, { ...draft, signal: what }));
+      const outcome = await log.appendSignal(callId, { ...draft, signal: what });
+      told.push(outcome);
+      if (outcome.outcome === 'appended') answered.push(outcome.entry);
     }
   }
   const entries = await readAll(log, callId);
   told.push(await log.head(callId), entries);
-  await expect.poll(() => heard.length, { interval: 2 }).toBe(entries.length);
-  expect(heard).toEqual(entries);
+  await expect.poll(() => withAnswers(heard, answered), { interval: 2 }).toEqual(entries);
   await undo();
   const base = entries[0]?.seq ?? 0;
   return JSON.parse(

@@ -21,6 +21,7 @@ import {
   signal,
   state,
   untilHealth,
+  withAnswers,
 } from '../support/call-logs.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
 
@@ -271,11 +272,13 @@ describe.each([
       log().subscribe(callId, (entry) => heard[1]!.push(entry)),
       other().subscribe(callId, (entry) => heard[2]!.push(entry)),
     ]);
+    const answered: Entry[][] = [[], []];
     await Promise.all(
       Array.from({ length: 100 }, async (_, i) => {
+        const fromB = { from: 'b', sessionId: 'b1', to: 'a' };
         await Promise.all([
-          log().appendSignal(callId, signal(i + 1)),
-          other().appendSignal(callId, signal(i + 1, { from: 'b', sessionId: 'b1', to: 'a' })),
+          log().appendSignal(callId, signal(i + 1)).then((outcome) => answered[0]!.push(taken(outcome))),
+          other().appendSignal(callId, signal(i + 1, fromB)).then((outcome) => answered[1]!.push(taken(outcome))),
           i % 10 === 0 && log().appendState(callId, state(i / 10 + 2), expiresAt()),
         ]);
       }),
@@ -283,9 +286,9 @@ describe.each([
     const entries = (await readAll(log(), callId)).slice(1);
     expect(entries).toHaveLength(210);
     expect(entries.map(({ seq }) => seq)).toEqual(entries.map((_, i) => entries[0]!.seq + i));
-    for (const one of heard) {
-      await expect.poll(() => one.length).toBe(210);
-      expect(one).toEqual(entries);
+    for (const [i, one] of heard.entries()) {
+      await expect.poll(() => withAnswers(one, answered[i === 2 ? 1 : 0]!)).toEqual(entries);
+      expect(one).toEqual(one.toSorted((a, b) => a.seq - b.seq));
     }
     await Promise.all(undo.map((stop) => stop()));
   });

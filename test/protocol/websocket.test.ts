@@ -466,6 +466,7 @@ describe('Operations of a socket', () => {
         fromJoinSeq: 2,
         to: null,
         signal: { __typename: 'Offer', sdp: 'v=0', generation: 1 },
+        signalJson: '{"__typename":"Offer","sdp":"v=0","generation":1}',
       });
     }
     expect(await events.next()).toMatchObject({

@@ -82,3 +82,9 @@ export async function readAll(log: CallLog, callId: string): Promise<Entry[]> {
     if (page.length < 64) return all;
   }
 }
+
+/** What was heard and what the appends answered, each entry once: together they are the log. */
+export function withAnswers(heard: readonly Entry[], answered: readonly Entry[]): Entry[] {
+  const bySeq = new Map([...answered, ...heard].map((entry) => [entry.seq, entry]));
+  return [...bySeq.values()].sort((a, b) => a.seq - b.seq);
+}

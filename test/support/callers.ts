@@ -158,5 +158,5 @@ export function shows(userId: string, status: string) {
 /** The channels of calls and users that somebody subscribes to; each instance has one of its own beside them. */
 export async function channelsOf(redis: Redis): Promise<string[]> {
   const all = (await redis.pubsub('CHANNELS')) as string[];
-  return all.filter((channel) => !channel.startsWith('ringdown:instance:'));
+  return all.filter((channel) => !/^ringdown:(instance|connection):/.test(channel));
 }

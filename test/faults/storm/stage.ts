@@ -180,7 +180,7 @@ export class Stage {
   /** What somebody on Redis still listens to, but for the instances' own channels. */
   async channels(): Promise<string[]> {
     const all = (await this.admin.pubsub('CHANNELS')) as string[];
-    return all.filter((channel) => !channel.startsWith('ringdown:instance:'));
+    return all.filter((channel) => !/^ringdown:(instance|connection):/.test(channel));
   }
 
   /** SIGTERM to all; how each of them ended. */
