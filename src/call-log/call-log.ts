@@ -48,9 +48,9 @@ export interface SignalRecord {
   /** The sender's session and its count, by which a repeat is known. */
   readonly sessionId: string;
   readonly clientSeq: number;
-  readonly signal: Signal;
-  /** `signal` as it was written: for its recipients nothing has to be made of it again. */
-  readonly signalJson: string;
+  readonly kind: Signal['__typename'];
+  /** The signal. It is passed on as it is, and takes less room so. */
+  readonly json: string;
   /** As in StateRecord. */
   readonly trace?: string;
 }

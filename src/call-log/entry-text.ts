@@ -14,16 +14,20 @@ export type SignalBody = Omit<SignalRecord, 'fromJoinSeq' | 'toJoinSeq'>;
 /** What stands before a signal in its body. It can't be part of what is before it: in a string its quotes are escaped. */
 const BEFORE_SIGNAL = ',"signal":';
 
+/** How the JSON of a signal begins. */
+const BEFORE_KIND = '{"__typename":"';
+
 /** A signal's body as JSON, the signal last. */
-export function writeBody({ signal: _, signalJson, ...rest }: SignalBody): string {
-  return `${JSON.stringify(rest).slice(0, -1)}${BEFORE_SIGNAL}${signalJson}}`;
+export function writeBody({ kind: _, json, ...rest }: SignalBody): string {
+  return `${JSON.stringify(rest).slice(0, -1)}${BEFORE_SIGNAL}${json}}`;
 }
 
 function readBody(text: string, start: number): SignalBody {
   const signalAt = text.indexOf(BEFORE_SIGNAL, start);
-  const rest = JSON.parse(`${text.slice(start, signalAt)}}`) as Omit<SignalBody, 'signal' | 'signalJson'>;
-  const signalJson = text.slice(signalAt + BEFORE_SIGNAL.length, -1);
-  return { ...rest, signal: JSON.parse(signalJson) as SignalBody['signal'], signalJson };
+  const rest = JSON.parse(`${text.slice(start, signalAt)}}`) as Omit<SignalBody, 'kind' | 'json'>;
+  const json = text.slice(signalAt + BEFORE_SIGNAL.length, -1);
+  const kind = json.slice(BEFORE_KIND.length, json.indexOf('"', BEFORE_KIND.length)) as SignalBody['kind'];
+  return { ...rest, kind, json };
 }
 
 export function parseEntry(text: string): Entry {

@@ -1,4 +1,5 @@
 import type { CallEvent } from '../graphql/services.ts';
+import type { Signal } from '../signals/signal.ts';
 import {
   type CallLog,
   CLIENT_SEQ_WINDOW,
@@ -10,6 +11,7 @@ import {
   type SeatHolder,
   type SignalDraft,
   type SignalOutcome,
+  type SignalRecord,
   type StateRecord,
   sessionOf,
   traceOf,
@@ -30,7 +32,8 @@ export type FeedItem =
   | {
       readonly kind: 'entry';
       readonly entry: Entry;
-      readonly events: readonly CallEvent[];
+      /** Made once for all streams; null of a signal, which is for one of them as a rule. */
+      readonly events: readonly CallEvent[] | null;
       /** Milliseconds since the epoch; 0 for an entry that is part of no trace. */
       readonly cameAt: number;
     }
@@ -223,7 +226,7 @@ export class CallFeed {
 
   #push(entry: Entry): void {
     // First what may fail: an entry that can't be told has not been taken.
-    const events = eventsOf(this.callId, entry);
+    const events = entry.kind === 'signal' ? null : eventsOf(this.callId, entry);
     this.#lastPlace = { seq: entry.seq, token: entry.token };
     if (entry.kind === 'state') this.#learn(entry.state);
     this.#add({ kind: 'entry', entry, events, cameAt: traceOf(entry) === undefined ? 0 : Date.now() });
@@ -467,8 +470,8 @@ export class CallFeed {
         toJoinSeq: recipient?.joinSeq ?? null,
         sessionId: draft.sessionId,
         clientSeq: draft.clientSeq,
-        signal: draft.signal,
-        signalJson: JSON.stringify(draft.signal),
+        kind: draft.signal.__typename,
+        json: JSON.stringify(draft.signal),
       },
     };
     this.#push(entry);
@@ -562,11 +565,36 @@ function nameOf(draft: Pick<SignalDraft, 'from' | 'sessionId' | 'clientSeq'>): s
   return `${draft.clientSeq}:${sessionOf(draft)}`;
 }
 
-/** An entry as participants see it; made once for all streams of the instance. */
+/** A signal as its recipient sees it. Few ask for more of it than its JSON. */
+class ReceivedSignal implements Extract<CallEvent, { __typename: 'SignalReceived' }> {
+  readonly __typename = 'SignalReceived';
+  readonly cursor: string;
+  readonly callId: string;
+  readonly at: number;
+  readonly from: string;
+  readonly fromJoinSeq: number;
+  readonly to: string | null;
+  readonly signalJson: string;
+
+  constructor(callId: string, entry: Entry, { from, fromJoinSeq, to, json }: SignalRecord) {
+    this.cursor = encodeCursor(entry);
+    this.callId = callId;
+    this.at = entry.at;
+    this.from = from;
+    this.fromJoinSeq = fromJoinSeq;
+    this.to = to;
+    this.signalJson = json;
+  }
+
+  get signal(): Signal {
+    return JSON.parse(this.signalJson) as Signal;
+  }
+}
+
+/** An entry as participants see it. */
 export function eventsOf(callId: string, entry: Entry): readonly CallEvent[] {
   if (entry.kind === 'origin') return [];
   const place = { cursor: encodeCursor(entry), callId, at: entry.at };
   if (entry.kind === 'state') return entry.state.events.map((event) => ({ ...event, ...place }));
-  const { from, fromJoinSeq, to, signal, signalJson } = entry.signal;
-  return [{ __typename: 'SignalReceived', ...place, from, fromJoinSeq, to, signal, signalJson }];
+  return [new ReceivedSignal(callId, entry, entry.signal)];
 }

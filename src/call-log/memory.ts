@@ -120,8 +120,8 @@ export class MemoryCallLog implements CallLog {
       toJoinSeq,
       sessionId: draft.sessionId,
       clientSeq: draft.clientSeq,
-      signal: draft.signal,
-      signalJson: JSON.stringify(draft.signal),
+      kind: draft.signal.__typename,
+      json: JSON.stringify(draft.signal),
       ...(draft.trace !== undefined && { trace: draft.trace }),
     };
     const entry = { ...this.#next(log), at, kind: 'signal' as const, signal };

@@ -91,7 +91,8 @@ export const SIGNAL_ARGUMENTS = 7;
  * sender, session, recipient, reach, clientSeq, token, body. Reach, after a `+` where the instance hears the call's channel:
  * `other` (the only other seat), `all` (every other one), `any` (the recipient), or the joinSeq that the recipient has to have.
  *
- * Answers a line with the time, then one for each: `<seq> <sender's joinSeq> <recipient's or ->`, `=<at>` of a duplicate,
+ * Answers a line with the time, then one for each: `<seq> <sender's joinSeq> <recipient's or -> <+ or -: published>`,
+ * `=<at>` of a duplicate,
  * a refusal's name, or `!` and what Redis said where it failed. A repeat is told so before the recipient is looked at,
  * who may have left since it was taken.
  *
@@ -140,8 +141,9 @@ local function append(call, from, session, to, reach, clientSeq, token, body)
   local channel = 'call:' .. string.sub(call, ${CALL_PREFIX.length + 1}, -2)
   redis.call('HSET', call .. ':meta', 'seq', seq, slotField, clientSeq .. ':' .. at, maxField, math.max(max, count))
   redis.call('XADD', call .. ':log', 'MAXLEN', '=', '${LOG_LENGTH}', seq .. '-0', 'e', entry)
-  if not (heard and listens and hears(channel)) then redis.call('PUBLISH', channel, entry) end
-  return seq .. ' ' .. fromJoinSeq .. ' ' .. tenure
+  local alone = heard and listens and hears(channel)
+  if not alone then redis.call('PUBLISH', channel, entry) end
+  return seq .. ' ' .. fromJoinSeq .. ' ' .. tenure .. ' ' .. (alone and '-' or '+')
 end
 local answers = { at }
 for i = 1, #KEYS do

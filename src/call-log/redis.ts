@@ -1,17 +1,17 @@
 import type { Redis } from 'ioredis';
 import { inParts } from '../in-parts.ts';
-import {
-  type CallLog,
-  type Entry,
-  type Head,
-  type LogUnavailable,
-  type Origin,
-  type SeatHolder,
-  type SignalDraft,
-  type SignalOutcome,
-  type SignalRefusal,
-  type StateOutcome,
-  type StateRecord,
+import type {
+  CallLog,
+  Entry,
+  Head,
+  LogUnavailable,
+  Origin,
+  SeatHolder,
+  SignalDraft,
+  SignalOutcome,
+  SignalRefusal,
+  StateOutcome,
+  StateRecord,
 } from './call-log.ts';
 import { parseEntry, type SignalBody, tokenOf, writeBody } from './entry-text.ts';
 import type { RedisChannels } from './redis-channels.ts';
@@ -29,16 +29,21 @@ type ScriptedRedis = Redis & {
   ringdownHead: Step<[version: string, seq: string, token: string, seats: string[]] | null>;
 };
 
+/** What comes back of a signal as published. */
+interface Echo {
+  /** The step's answer said that it stands in the log. */
+  isKnown: boolean;
+  /** It came before that answer: what it would have told. */
+  tell: (() => void) | null;
+}
+
 /** A signal that waits for the turn in which it is sent, and then for what Redis says of it. */
 interface Waiting {
   readonly callId: string;
   readonly draft: SignalDraft;
   readonly token: string;
   readonly body: SignalBody;
-  /** It stands in the log, as the step's answer said. */
-  isAppended: boolean;
-  /** It came back as published: what that would have told, had the answer not said it all. */
-  echo: (() => void) | null;
+  readonly echo: Echo;
   resolve(outcome: SignalOutcome): void;
   reject(error: LogUnavailable): void;
 }
@@ -61,7 +66,7 @@ export class RedisCallLog implements CallLog {
   readonly #redis: ScriptedRedis;
   readonly #token = randomTokens();
   /** Signals that are on their way, by token: to Redis, or back as published. */
-  readonly #own = new Map<string, Waiting>();
+  readonly #own = new Map<string, Echo>();
   #waiting: Waiting[] = [];
   readonly #unanswered = new Set<Promise<void>>();
   /** Redis is a node in cluster mode, where a step may touch one call alone. */
@@ -103,15 +108,15 @@ export class RedisCallLog implements CallLog {
   /** Those of one turn of the event loop go in one step, in their order. */
   appendSignal(callId: string, draft: SignalDraft): Promise<SignalOutcome> {
     const { from, sessionId, to, clientSeq, signal, trace } = draft;
-    const signalJson = JSON.stringify(signal);
+    const [kind, json] = [signal.__typename, JSON.stringify(signal)];
     const body: SignalBody =
       trace === undefined
-        ? { from, to, sessionId, clientSeq, signal, signalJson }
-        : { from, to, sessionId, clientSeq, signal, signalJson, trace };
+        ? { from, to, sessionId, clientSeq, kind, json }
+        : { from, to, sessionId, clientSeq, trace, kind, json };
     return new Promise((resolve, reject) => {
       if (this.#waiting.length === 0) setImmediate(() => this.#sendSignals());
-      const [token, isAppended, echo] = [this.#token(), false, null];
-      this.#waiting.push({ callId, draft, token, body, isAppended, echo, resolve, reject });
+      const echo = { isKnown: false, tell: null };
+      this.#waiting.push({ callId, draft, token: this.#token(), body, echo, resolve, reject });
     });
   }
 
@@ -151,25 +156,31 @@ export class RedisCallLog implements CallLog {
       return;
     }
     const [at, ...answers] = answer.split('\n');
-    for (let i = 0; i < signals.length; i++) this.#settle(signals[i] as Waiting, answers[i] as string, Number(at));
+    for (let i = 0; i < signals.length; i++)
+      this.#settle(signals[i] as Waiting, answers[i] as string, Number(at));
   }
 
   #settle(signal: Waiting, answer: string, at: number): void {
-    const { draft, token, body, resolve } = signal;
+    const { draft, token, body, echo, resolve } = signal;
     const fromAt = answer.indexOf(' ');
-    if (answer.startsWith('!')) return this.#fail(signal, new Error(answer.slice(1)));
+    if (answer.startsWith('!')) {
+      this.#fail(signal, new Error(answer.slice(1)));
+      return;
+    }
     if (fromAt < 0) {
       this.#own.delete(token);
-      if (answer.startsWith('=')) return resolve({ outcome: 'duplicate', at: Number(answer.slice(1)) });
-      return resolve({ outcome: 'refused', why: answer as SignalRefusal });
+      if (answer.startsWith('=')) resolve({ outcome: 'duplicate', at: Number(answer.slice(1)) });
+      else resolve({ outcome: 'refused', why: answer as SignalRefusal });
+      return;
     }
-    if (signal.echo !== null) this.#own.delete(token);
-    signal.isAppended = true;
+    // Not published, or back already: nothing more will come of it.
+    if (answer.endsWith('-') || echo.tell !== null) this.#own.delete(token);
+    echo.isKnown = true;
     const toAt = answer.indexOf(' ', fromAt + 1);
     const record = {
       ...body,
       fromJoinSeq: Number(answer.slice(fromAt + 1, toAt)),
-      toJoinSeq: draft.to === null ? null : Number(answer.slice(toAt + 1)),
+      toJoinSeq: draft.to === null ? null : Number(answer.slice(toAt + 1, answer.indexOf(' ', toAt + 1))),
     };
     const seq = Number(answer.slice(0, fromAt));
     resolve({ outcome: 'appended', entry: { seq, token, at, kind: 'signal', signal: record } });
@@ -179,7 +190,7 @@ export class RedisCallLog implements CallLog {
     this.#own.delete(token);
     reject(this.#connection.failed(error));
     // It was taken after all; told when everyone knows that the append did not say so.
-    if (echo !== null) setImmediate(echo);
+    if (echo.tell !== null) setImmediate(echo.tell);
   }
 
   async create(callId: string, origin: Origin, expiresAt: number): Promise<void> {
@@ -219,11 +230,12 @@ export class RedisCallLog implements CallLog {
   async subscribe(callId: string, listener: (entry: Entry) => void): Promise<() => Promise<void>> {
     const hearing = await this.#channels.hear(channelOf(callId), (message) => {
       const tell = () => listener(parseEntry(message.toString()));
-      const own = this.#own.get(tokenOf(message));
-      if (own === undefined) return tell();
+      const token = tokenOf(message);
+      const echo = this.#own.get(token);
+      if (echo === undefined) return tell();
       // The answer to the append tells this instance of it.
-      if (own.isAppended) this.#own.delete(own.token);
-      else own.echo = tell;
+      if (echo.isKnown) this.#own.delete(token);
+      else echo.tell = tell;
     });
     return async () => {
       hearing.stop();
@@ -258,10 +270,10 @@ export class RedisCallLog implements CallLog {
     }
   }
 
-  #expectBack(signal: Waiting): void {
+  #expectBack({ token, echo }: Waiting): void {
     // Those that nobody here subscribes to don't come back: the oldest make room.
     if (this.#own.size >= OWN_SIGNALS) this.#own.delete(this.#own.keys().next().value!);
-    this.#own.set(signal.token, signal);
+    this.#own.set(token, echo);
   }
 }
 

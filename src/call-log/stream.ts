@@ -237,7 +237,7 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     for (const entry of page.slice(1)) {
       // What the log has and the feed not yet comes through the feed.
       if (entry.seq > feed.logPosition.seq) break;
-      this.#takeEntry(entry, eventsOf(feed.callId, entry), cameAt);
+      this.#takeEntry(entry, null, cameAt);
       last = entry;
     }
     if (!this.#continueFrom(last)) await this.#startOver();
@@ -275,14 +275,14 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     this.#tell(call, now, cursor, item.kind === 'restored' && item.recovered);
   }
 
-  #takeEntry(entry: Entry, events: readonly CallEvent[], cameAt: number): void {
+  #takeEntry(entry: Entry, known: readonly CallEvent[] | null, cameAt: number): void {
     if (this.#finished) return;
     if (entry.kind === 'signal') {
       const { from, to, toJoinSeq } = entry.signal;
       const forAll = to === null && (!this.#beforeSeat || isLocal(entry));
       const forMe = forAll || (to === this.userId && toJoinSeq === this.joinSeq);
       if (from === this.userId || !forMe) return;
-      this.#ready.push(...events);
+      this.#ready.push(...(known ?? eventsOf(this.#deps.feed.callId, entry)));
       this.#deps.onDelivered?.(entry, cameAt);
       return;
     }
@@ -293,7 +293,7 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     if (holder?.joinSeq === this.joinSeq && !isLocal(entry)) this.#beforeSeat = false;
     if (entry.state.version <= this.#version) return;
     this.#version = entry.state.version;
-    this.#ready.push(...events);
+    this.#ready.push(...(known ?? eventsOf(this.#deps.feed.callId, entry)));
     this.#deps.onDelivered?.(entry, cameAt);
     const mine = holder === undefined || holder?.joinSeq === this.joinSeq;
     if (!mine) this.#finish();

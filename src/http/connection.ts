@@ -70,13 +70,13 @@ export class Connection implements SocketLink {
     const waiting = this.#waiting;
     this.#out = [];
     this.#outSize = 0;
+    if (waiting.length > 0) this.#waiting = [];
     const written = () => {
       for (const resolve of waiting) resolve();
     };
-    if (waiting.length > 0) this.#waiting = [];
-    if (messages.length === 0 || !this.open) return written();
+    if (messages.length === 0 || !this.open) written();
     // ws writes its own frames, of pings and the close, to the same connection: each of them whole, as these are.
-    if (waiting.length > 0) this.#tcp.write(framed(messages), written);
+    else if (waiting.length > 0) this.#tcp.write(framed(messages), written);
     else this.#tcp.write(framed(messages));
   }
 

@@ -10,8 +10,8 @@ import type { Tracing } from './tracing.ts';
 export function watchSignals(logger: Pick<Logger, 'trace' | 'isLevelEnabled'>) {
   if (!logger.isLevelEnabled('trace')) return null;
   return (callId: string, { seq, signal }: Entry & { readonly kind: 'signal' }): void => {
-    const { from, to, signal: sent } = signal;
-    logger.trace({ callId, from, to, kind: SIGNAL_KINDS[sent.__typename], seq }, 'Signal taken');
+    const { from, to, kind } = signal;
+    logger.trace({ callId, from, to, kind: SIGNAL_KINDS[kind], seq }, 'Signal taken');
   };
 }
 
@@ -23,7 +23,7 @@ export function watchDeliveries(
 ) {
   const logs = logger.isLevelEnabled('trace');
   return (callId: string, userId: string, entry: Entry, cameAt: number): void => {
-    if (entry.kind === 'signal') metrics.signalDelivered(entry.signal.signal.__typename);
+    if (entry.kind === 'signal') metrics.signalDelivered(entry.signal.kind);
     if (logs) logger.trace({ callId, userId, kind: kindOf(entry), seq: entry.seq }, 'Entry delivered');
     if (tracing === null) return;
     const parent = traceOf(entry);
@@ -38,5 +38,5 @@ export function watchDeliveries(
 }
 
 function kindOf(entry: Entry): string {
-  return entry.kind === 'signal' ? SIGNAL_KINDS[entry.signal.signal.__typename] : entry.kind;
+  return entry.kind === 'signal' ? SIGNAL_KINDS[entry.signal.kind] : entry.kind;
 }

@@ -102,7 +102,14 @@ describe.each([
     const entry = taken(await log().appendSignal(callId, draft));
     expect(entry).toMatchObject({
       kind: 'signal',
-      signal: { from: 'a', fromJoinSeq: 1, to: 'b|ü', toJoinSeq: 2, signal: draft.signal },
+      signal: {
+        from: 'a',
+        fromJoinSeq: 1,
+        to: 'b|ü',
+        toJoinSeq: 2,
+        kind: 'Offer',
+        json: JSON.stringify(draft.signal),
+      },
     });
     expect(Math.abs(entry.at - Date.now())).toBeLessThan(1000);
     const [state1, signal1, ...rest] = await readAll(other(), callId);
@@ -198,7 +205,7 @@ describe.each([
     expect(await toAll(2, offer)).toEqual({ outcome: 'refused', why: 'AMBIGUOUS' });
     expect(taken(await toAll(2, renegotiate)).signal).toMatchObject({ to: null, toJoinSeq: null });
     expect((await readAll(other(), callId)).at(-1)).toMatchObject({
-      signal: { to: null, toJoinSeq: null, signal: renegotiate },
+      signal: { to: null, toJoinSeq: null, kind: 'Renegotiate', json: JSON.stringify(renegotiate) },
     });
   });
 
@@ -277,8 +284,12 @@ describe.each([
       Array.from({ length: 100 }, async (_, i) => {
         const fromB = { from: 'b', sessionId: 'b1', to: 'a' };
         await Promise.all([
-          log().appendSignal(callId, signal(i + 1)).then((outcome) => answered[0]!.push(taken(outcome))),
-          other().appendSignal(callId, signal(i + 1, fromB)).then((outcome) => answered[1]!.push(taken(outcome))),
+          log()
+            .appendSignal(callId, signal(i + 1))
+            .then((outcome) => answered[0]!.push(taken(outcome))),
+          other()
+            .appendSignal(callId, signal(i + 1, fromB))
+            .then((outcome) => answered[1]!.push(taken(outcome))),
           i % 10 === 0 && log().appendState(callId, state(i / 10 + 2), expiresAt()),
         ]);
       }),

@@ -121,7 +121,17 @@ describe('channels: redis alone', () => {
 
   it('rejects what Redis refuses, counts it, and leaves nothing behind', async () => {
     const { commands } = first.connection;
-    await commands.acl('SETUSER', 'limited', 'on', '>secret', '+@all', '~*', 'resetchannels', '&open:*', '&ringdown:*');
+    await commands.acl(
+      'SETUSER',
+      'limited',
+      'on',
+      '>secret',
+      '+@all',
+      '~*',
+      'resetchannels',
+      '&open:*',
+      '&ringdown:*',
+    );
     const limited = redisInstance(`redis://limited:secret@127.0.0.1:${redis.port}`);
     await untilHealth(limited.log, 'up');
     const { heard, hear } = listener();

@@ -100,8 +100,9 @@ async function soak(): Promise<boolean> {
       'active calls': gauge('video_active_calls'),
       'active participants': gauge('video_active_participants'),
       'sockets of the largest call': gauge('video_ws_connections_by_call'),
-      'Redis channels beside its own': channels.filter((name) => !/^ringdown:(instance|connection):/.test(name))
-        .length,
+      'Redis channels beside its own': channels.filter(
+        (name) => !/^ringdown:(instance|connection):/.test(name),
+      ).length,
       'Redis keys of calls': (await admin.keys('ringdown:{*')).length,
       'live calls in the database': database.live,
       'seats in the database': database.seats,

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { CallView } from '../../src/calls/call-view.ts';
 import type { CallEvent } from '../../src/graphql/services.ts';
+import type { Signal } from '../../src/signals/signal.ts';
 import { NOWHERE, type Outgoing, type Session } from './device.ts';
 import { sameCall, type Version } from './history.ts';
 import type { Appended } from './network.ts';
@@ -172,6 +173,6 @@ function numberOf(event: CallEvent): number | null {
 }
 
 function numberIn({ entry }: Appended): number | null {
-  const { signal } = entry.signal;
+  const signal = JSON.parse(entry.signal.json) as Signal;
   return signal.__typename === 'IceCandidates' ? signal.generation : null;
 }

@@ -41,13 +41,13 @@ function answered(document: DocumentNode, event: unknown): unknown {
 
 const text = fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.constantFrom('\u2028', '"\\', '\ud800'));
 
-function valueOf(type: GraphQLOutputType): fc.Arbitrary<unknown> {
+function anyOf(type: GraphQLOutputType): fc.Arbitrary<unknown> {
   if (isNonNullType(type)) return presentOf(type.ofType);
   return fc.oneof(fc.constant(null), fc.constant(undefined), presentOf(type));
 }
 
 function presentOf(type: GraphQLOutputType): fc.Arbitrary<unknown> {
-  if (isListType(type)) return fc.array(valueOf(type.ofType as GraphQLOutputType), { maxLength: 3 });
+  if (isListType(type)) return fc.array(anyOf(type.ofType as GraphQLOutputType), { maxLength: 3 });
   if (isEnumType(type)) return fc.constantFrom(...type.getValues().map(({ value }) => value));
   if (isLeafType(type)) {
     if (type.name === 'Int') return fc.integer();
@@ -55,11 +55,12 @@ function presentOf(type: GraphQLOutputType): fc.Arbitrary<unknown> {
     if (type.name === 'DateTime') return fc.integer({ min: 0, max: 4e12 });
     return text;
   }
-  if (isAbstractType(type)) return fc.oneof(...schema.getPossibleTypes(type).map((member) => presentOf(member)));
+  if (isAbstractType(type))
+    return fc.oneof(...schema.getPossibleTypes(type).map((member) => presentOf(member)));
   if (!isObjectType(type)) throw new Error(`No value for ${type}`);
   const fields = Object.values(type.getFields()).filter(({ resolve }) => resolve == null);
   return fc
-    .record(Object.fromEntries(fields.map((field) => [field.name, valueOf(field.type)])))
+    .record(Object.fromEntries(fields.map((field) => [field.name, anyOf(field.type)])))
     .map((value) => ({ __typename: type.name, ...(value as object) }));
 }
 
@@ -92,15 +93,19 @@ describe('What is made ready for a document', () => {
   it('answers any event as graphql-js does, whatever is asked of it', () => {
     let compared = 0;
     fc.assert(
-      fc.property(selectionOf(CALL_EVENT), presentOf(getNamedType(CALL_EVENT) as never), (selection, event) => {
-        const document = parse(`subscription { callEvents(callId: "c", sessionId: "s") ${selection} }`);
-        // Not every text makes sense: a union's member may be asked for one thing under two names.
-        fc.pre(validate(schema, document).length === 0);
-        const operation = compileOperation(schema, document);
-        expect(operation).not.toBeNull();
-        compared++;
-        expect(JSON.parse(operation!.write(event))).toEqual(answered(document, event));
-      }),
+      fc.property(
+        selectionOf(CALL_EVENT),
+        presentOf(getNamedType(CALL_EVENT) as never),
+        (selection, event) => {
+          const document = parse(`subscription { callEvents(callId: "c", sessionId: "s") ${selection} }`);
+          // Not every text makes sense: a union's member may be asked for one thing under two names.
+          fc.pre(validate(schema, document).length === 0);
+          const operation = compileOperation(schema, document);
+          expect(operation).not.toBeNull();
+          compared++;
+          expect(JSON.parse(operation!.write(event))).toEqual(answered(document, event));
+        },
+      ),
       { numRuns: 300 },
     );
     expect(compared).toBeGreaterThan(100);
@@ -115,7 +120,10 @@ describe('What is made ready for a document', () => {
   });
 
   it.each([
-    ['several fields', 'mutation { a: leaveCall(callId: "c", sessionId: "s") { __typename } b: endCall(callId: "c") { __typename } }'],
+    [
+      'several fields',
+      'mutation { a: leaveCall(callId: "c", sessionId: "s") { __typename } b: endCall(callId: "c") { __typename } }',
+    ],
     ['a directive', 'query Q($yes: Boolean!) { viewer { id @include(if: $yes) } }'],
     ['a directive on a fragment', 'query Q($yes: Boolean!) { viewer { ... @skip(if: $yes) { id } } }'],
     ['a field that is resolved', 'query { call(id: "c") { timeline { pageInfo { hasNextPage } } } }'],
@@ -143,7 +151,9 @@ const inputs = buildSchema(`
 `);
 
 const READ = (() => {
-  const document = parse('query Q($input: Outer, $ids: [ID!], $n: Int!) { f(input: $input, ids: $ids, n: $n) }');
+  const document = parse(
+    'query Q($input: Outer, $ids: [ID!], $n: Int!) { f(input: $input, ids: $ids, n: $n) }',
+  );
   return { document, operation: compileOperation(inputs, document)! };
 })();
 
@@ -151,7 +161,8 @@ const odd = fc.oneof(
   fc.constantFrom<unknown>(null, undefined, 1, 1.5, 2 ** 31, '', 'RED', 'PURPLE', true, [], {}),
   fc.string(),
 );
-const often = <T>(usual: fc.Arbitrary<T>) => fc.oneof({ weight: 12, arbitrary: usual }, { weight: 1, arbitrary: odd });
+const often = <T>(usual: fc.Arbitrary<T>) =>
+  fc.oneof({ weight: 12, arbitrary: usual }, { weight: 1, arbitrary: odd });
 const { inner: anyInner } = fc.letrec((tie) => ({
   inner: fc.record(
     {
@@ -173,18 +184,20 @@ const one = fc.oneof(
 const anyVariables = fc.record(
   {
     input: often(
-      fc.record(
-        {
-          id: often(fc.string()),
-          inner: often(anyInner),
-          one: often(one),
-          kind: often(fc.constantFrom('RED', 'GREEN')),
-          flag: often(fc.boolean()),
-          ratio: often(fc.double({ noNaN: true })),
-          other: fc.string(),
-        },
-        { requiredKeys: ['id'] },
-      ).map(({ other, ...rest }) => (other?.length === 3 ? { ...rest, other } : rest)),
+      fc
+        .record(
+          {
+            id: often(fc.string()),
+            inner: often(anyInner),
+            one: often(one),
+            kind: often(fc.constantFrom('RED', 'GREEN')),
+            flag: often(fc.boolean()),
+            ratio: often(fc.double({ noNaN: true })),
+            other: fc.string(),
+          },
+          { requiredKeys: ['id'] },
+        )
+        .map(({ other, ...rest }) => (other?.length === 3 ? { ...rest, other } : rest)),
     ),
     ids: often(fc.array(often(fc.string()), { maxLength: 3 })),
     n: often(fc.integer()),
@@ -206,7 +219,11 @@ describe('The variables of a request', () => {
         expect(JSON.stringify(variables)).toBe(before);
         if (read === UNUSUAL) return;
         taken++;
-        const { coerced, errors } = getVariableValues(inputs, definition.variableDefinitions ?? [], variables);
+        const { coerced, errors } = getVariableValues(
+          inputs,
+          definition.variableDefinitions ?? [],
+          variables,
+        );
         expect(errors).toBeUndefined();
         expect(JSON.parse(JSON.stringify(read))).toEqual(JSON.parse(JSON.stringify(coerced)));
       }),

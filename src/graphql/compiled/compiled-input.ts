@@ -157,27 +157,27 @@ function coercionOfObject(type: GraphQLInputObjectType): Coerce {
     coerce: coercionTo(field.type),
     missing: whenMissing(field),
   }));
-  const names = new Set(fields.map(({ name }) => name));
   const { isOneOf } = type;
   return (value) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return UNUSUAL;
     const given = value as Values;
-    let count = 0;
-    for (const name in given) {
-      if (!names.has(name)) return UNUSUAL;
-      count++;
-      if (isOneOf && given[name] === null) return UNUSUAL;
-    }
-    if (isOneOf && count !== 1) return UNUSUAL;
     let object = given as Record<string, unknown>;
+    let known = 0;
     for (const { name, coerce, missing } of fields) {
       const before = given[name];
+      if (before === undefined) {
+        if (missing === undefined) continue;
+        if (missing === UNUSUAL) return UNUSUAL;
+      } else known++;
       const after = before === undefined ? missing : coerce(before);
-      if (after === UNUSUAL) return UNUSUAL;
+      if (after === UNUSUAL || (isOneOf && after === null)) return UNUSUAL;
       if (after === before) continue;
       if (object === given) object = { ...given };
       object[name] = after;
     }
-    return object;
+    if (isOneOf && known !== 1) return UNUSUAL;
+    // Something that the type does not have.
+    for (const _ in given) known--;
+    return known === 0 ? object : UNUSUAL;
   };
 }

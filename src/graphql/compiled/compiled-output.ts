@@ -127,7 +127,8 @@ class Compiler {
       const name = same[0]!.name.value;
       const prefix = `${i === 0 ? '' : ','}${JSON.stringify(key)}:`;
       shape += `${prefix}${name}`;
-      if (name === '__typename') return { prefix: `${prefix}${JSON.stringify(type.name)}`, name, json: null, write: null };
+      if (name === '__typename')
+        return { prefix: `${prefix}${JSON.stringify(type.name)}`, name, json: null, write: null };
       const field = type.getFields()[name];
       if (field === undefined || field.resolve != null) throw new NotCompilable();
       const inside = same.flatMap(({ selectionSet }) => selectionSet ?? []);
@@ -187,7 +188,9 @@ function listWriter(write: Write): Write {
 function leafWriter(type: GraphQLLeafType): Write {
   const serialized: Write = (value) => JSON.stringify(type.serialize(value)) ?? missing();
   if (isEnumType(type)) {
-    const texts = new Map(type.getValues().map(({ name, value }) => [value as unknown, JSON.stringify(name)]));
+    const texts = new Map(
+      type.getValues().map(({ name, value }) => [value as unknown, JSON.stringify(name)]),
+    );
     return (value) => texts.get(value) ?? serialized(value);
   }
   if (type.name === 'ID' || type.name === 'String') {
