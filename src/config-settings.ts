@@ -217,7 +217,7 @@ export const SETTINGS = {
     about: 'Connections to Postgres one instance holds at most.',
     allowed: '2 to 500',
     default: '10',
-    why: 'transactions are a few milliseconds long; ten instances fit into the 100 that Postgres allows',
+    why: 'transactions are a few milliseconds long; eight instances fit into the 100 that Postgres allows',
     schema: integer(2, 500),
   }),
   DATABASE_TIMEOUT: setting({

@@ -1,6 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { BlockList } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -120,6 +121,16 @@ describe('compose.yaml', () => {
     );
     for (const [, { environment }] of instances)
       expect(environment?.TRUSTED_PROXIES).toBe(proxy.networks?.default.ipv4_address);
+    // Docker gives no other container the proxy's address before the proxy starts.
+    const [{ subnet, ip_range }] = parse(text).networks.default.ipam.config;
+    const inRange = (range: string, address: string) => {
+      const [network, bits] = range.split('/') as [string, string];
+      const list = new BlockList();
+      list.addSubnet(network, Number(bits));
+      return list.check(address);
+    };
+    expect(inRange(subnet, proxy.networks?.default.ipv4_address as string)).toBe(true);
+    expect(inRange(ip_range, proxy.networks?.default.ipv4_address as string)).toBe(false);
   });
 
   it('gives an instance longer to stop than it takes', () => {
