@@ -189,19 +189,19 @@ export function createSocketOperations({ yoga, services, mask, observer, documen
   }
 
   function run(context: OperationContext, compiled: CompiledOperation, args: object): void {
-    const { field, write } = compiled;
-    const answer = (value: unknown) => finish(context, `{"data":${write(value)}}`);
     const failed = (error: unknown) => finish(context, asErrors(error, compiled));
     const succeeded = (value: unknown) => {
+      let payload: string;
       try {
-        answer(value);
+        payload = `{"data":${compiled.write(value)}}`;
       } catch (error) {
-        failed(error);
+        return failed(error);
       }
+      finish(context, payload);
     };
     try {
-      const value = field.resolve?.(undefined, args as never, context, undefined as never);
-      if (value instanceof Promise) value.then(answer).catch(failed);
+      const value = compiled.field.resolve?.(undefined, args as never, context, undefined as never);
+      if (value instanceof Promise) value.then(succeeded, failed);
       else succeeded(value);
     } catch (error) {
       failed(error);

@@ -154,9 +154,11 @@ const COMMON = (() => {
   const address = `(?:(?:${byte}\\.){3}${byte}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\\.local)`;
   const port = '[1-9]\\d{0,3}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d\\d|655[0-2]\\d|6553[0-5]';
   const related = `(?: raddr ${address} rport (?:0|${port}))?`;
+  // Up to 2139999999: those of host candidates are just above 2^31 less 2^24.
+  const priority = '(?:[1-9]\\d{0,8}|1\\d{9}|2(?:0\\d|1[0-3])\\d{7})';
   const more = '(?: (?:generation|ufrag|network-id|network-cost) [A-Za-z0-9+/]{1,32}){0,4}';
   return new RegExp(
-    `^candidate:[A-Za-z0-9+/]{1,32} [12] (?:udp|UDP) [1-9]\\d{0,8} ${address} (?:${port}) ` +
+    `^candidate:[A-Za-z0-9+/]{1,32} [12] (?:udp|UDP) ${priority} ${address} (?:${port}) ` +
       `typ (?:host|srflx|prflx|relay)${related}${more}$`,
   );
 })();

@@ -94,13 +94,13 @@ export function createSignalService(deps: SignalServiceDeps): SignalService {
     // behind it must not overtake it.
     const taken = rate.take(viewer);
     const take = taken instanceof Promise ? await taken : taken;
-    if (!take.allowed) return reject('RATE_LIMITED', undefined, take.retryAfterMs);
+    if (!take.allowed) return refused('RATE_LIMITED', undefined, take.retryAfterMs);
     const checked = validateSignal(input.signal);
     metrics.candidatesChecked(checked.valid, checked.invalid);
-    if ('problem' in checked) return reject('INVALID_SIGNAL', `input.${checked.problem}`);
+    if ('problem' in checked) return refused('INVALID_SIGNAL', `input.${checked.problem}`);
     const problem = checkEnvelope(viewer, input);
-    if (problem) return problem;
-    if (!isCallId(input.callId)) return reject('CALL_NOT_FOUND');
+    if (problem) return { rejection: problem };
+    if (!isCallId(input.callId)) return refused('CALL_NOT_FOUND');
     const { callId, sessionId, to, toJoinSeq, clientSeq } = input;
     const draft = { from: viewer.userId, sessionId, to, toJoinSeq, clientSeq, signal: checked.signal };
     if (turn?.ready) await turn.ready;
@@ -111,7 +111,7 @@ export function createSignalService(deps: SignalServiceDeps): SignalService {
     if (outcome?.outcome === 'refused' && outcome.why === 'ABSENT' && (await deps.createLog(callId))) {
       outcome = await append(callId, draft);
     }
-    if (!outcome) return (await deps.whyNoSeat(callId, viewer.userId)) ?? unavailable();
+    if (!outcome) return noSeatOrUnavailable(callId, viewer);
     if (outcome.outcome === 'duplicate') {
       rate.giveBack(viewer, take);
       return { at: outcome.at, duplicate: true };
@@ -121,19 +121,20 @@ export function createSignalService(deps: SignalServiceDeps): SignalService {
       deps.onTaken?.(callId, outcome.entry);
       return { at: outcome.entry.at, duplicate: false };
     }
-    if (outcome.why === 'NO_SEAT' || outcome.why === 'ABSENT') {
-      // With a seat after all, of which the log has not heard yet.
-      return (await deps.whyNoSeat(callId, viewer.userId)) ?? unavailable();
-    }
+    // With a seat after all, of which the log has not heard yet.
+    if (outcome.why === 'NO_SEAT' || outcome.why === 'ABSENT') return noSeatOrUnavailable(callId, viewer);
     feeds.get(callId)?.refused(draft);
-    return reject(...CODES[outcome.why]);
+    return refused(...CODES[outcome.why]);
+  }
+
+  async function noSeatOrUnavailable(callId: string, viewer: Viewer) {
+    return { rejection: (await deps.whyNoSeat(callId, viewer.userId)) ?? unavailable() };
   }
 
   return {
     async sendSignal(viewer, input, turn) {
       try {
-        const answer = await send(viewer, input, turn);
-        return 'code' in answer ? { rejection: answer } : answer;
+        return await send(viewer, input, turn);
       } catch (error) {
         if (!(error instanceof LogUnavailable)) throw error;
         return { rejection: unavailable() };
@@ -142,6 +143,10 @@ export function createSignalService(deps: SignalServiceDeps): SignalService {
       }
     },
   };
+}
+
+function refused(...why: Parameters<typeof reject>): { readonly rejection: Rejection } {
+  return { rejection: reject(...why) };
 }
 
 function unavailable(): Rejection {
