@@ -18,13 +18,14 @@ export interface TestRedis {
   restart(): Promise<void>;
 }
 
-export async function startRedis(): Promise<TestRedis> {
+/** `options`: of redis-server, beside those that every one here has. */
+export async function startRedis(options: readonly string[] = []): Promise<TestRedis> {
   // Between finding a free port and taking it another test may take it: then try the next.
   let port = 0;
   let child: ChildProcess | null = null;
   for (let attempt = 0; child === null; attempt++) {
     port = await freePort();
-    child = await launch(port).catch((error: unknown) => {
+    child = await launch(port, options).catch((error: unknown) => {
       if (attempt === 4 || (error as { code?: unknown }).code === 'ENOENT') throw error;
       return null;
     });
@@ -40,12 +41,12 @@ export async function startRedis(): Promise<TestRedis> {
     resume: () => void current.kill('SIGCONT'),
     async restart() {
       await kill();
-      current = await launch(port);
+      current = await launch(port, options);
     },
   };
 }
 
-function launch(port: number): Promise<ChildProcess> {
+function launch(port: number, options: readonly string[]): Promise<ChildProcess> {
   // biome-ignore format: one option a line
   return startProgram('redis-server', [
     '--port', String(port),
@@ -53,6 +54,7 @@ function launch(port: number): Promise<ChildProcess> {
     '--save', '',
     '--appendonly', 'no',
     '--enable-debug-command', 'local',
+    ...options,
   ], (pid) => answers(port, pid));
 }
 
