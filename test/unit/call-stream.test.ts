@@ -54,3 +54,42 @@ it('a stream that begins with a hole tells a change that comes while its snapsho
   });
   await stream.return();
 });
+
+it('who has seen more than the feed, by another instance, is not told it again when it is repeated in an outage', async () => {
+  const call = activePair();
+  const { id } = call.view;
+  const seat = (userId: string) => {
+    const { joinSeq, sessionId } = call.participant(userId);
+    return { userId, joinSeq: joinSeq!, sessionId: sessionId! };
+  };
+  const [ann, bob] = [seat('ann'), seat('bob')];
+  const log = new MemoryCallLog(Date.now);
+  await log.create(id, { version: call.view.version, seats: { ann, bob } }, Date.now() + 60_000);
+  const feed = new CallFeed(id, log, (error) => {
+    throw error;
+  });
+  feed.startAt((await log.head(id))!);
+  // What is published does not reach this feed: its connection is gone, and it does not know that yet.
+  const draft = {
+    ...{ from: 'bob', sessionId: bob.sessionId, to: 'ann', toJoinSeq: ann.joinSeq, clientSeq: 1 },
+    signal: { __typename: 'Renegotiate' as const, iceRestart: false },
+  };
+  const taken = await log.appendSignal(id, draft);
+  if (taken.outcome !== 'appended') throw new Error(taken.outcome);
+
+  const stream = await CallStream.open(ann, null, taken.entry, {
+    log,
+    feed,
+    socket: { unsentBytes: () => 0, close() {} },
+    snapshot: async () => ({ call: call.view, now: call.now }),
+    onClose() {},
+  });
+  expect((await stream.next()).value).toMatchObject({ __typename: 'CallSnapshot', recovered: true });
+  feed.degrade();
+  expect((await stream.next()).value).toMatchObject({ __typename: 'SignalingDegraded' });
+  expect(feed.appendLocally(draft, call.now)).toMatchObject({ outcome: 'duplicate' });
+  expect(feed.appendLocally({ ...draft, clientSeq: 2 }, call.now)).toMatchObject({ outcome: 'appended' });
+  expect((await stream.next()).value).toMatchObject({ __typename: 'SignalReceived' });
+  await stream.return();
+  feed.close();
+});
