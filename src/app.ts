@@ -74,8 +74,15 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
   const ran = await migrate(database);
   if (ran.length > 0) logger.info({ migrations: ran }, 'Migrations ran');
 
-  const { log: untraced, channels, redis } = openLog(config, metrics, logger);
+  const { log: untraced, channels, redis, redisFault } = openLog(config, metrics, logger);
   await firstContact(untraced);
+  if (untraced.health() === 'down') {
+    const reason = redisFault();
+    logger.warn(
+      { reason },
+      'Redis (REDIS_URL) can not be reached: signals stay on this instance until it is',
+    );
+  }
   const log = tracing === null ? untraced : new TracedCallLog(untraced, tracing);
   const rates = createRates(config.limits, {
     limiter: (name, limit) =>
@@ -196,15 +203,24 @@ function openLog(
   config: Config,
   metrics: Metrics,
   logger: Logger,
-): { log: CallLog; channels: Channels; redis: RedisConnection | null } {
+): {
+  log: CallLog;
+  channels: Channels;
+  redis: RedisConnection | null;
+  /** What went wrong with it last. */
+  redisFault: () => string;
+} {
   if (config.redisUrl === null) {
-    return { log: new MemoryCallLog(Date.now), channels: new MemoryChannels(), redis: null };
+    const log = new MemoryCallLog(Date.now);
+    return { log, channels: new MemoryChannels(), redis: null, redisFault: () => '' };
   }
+  let lastFault = 'no answer';
   const redis = new RedisConnection(config.redisUrl, {
     onSubscribeFailed: metrics.redisSubscribeFailed,
     onPubSubError(reason) {
       metrics.redisPubsubError();
       logger.debug({ reason }, 'Redis');
+      lastFault = reason;
     },
   });
   redis.onHealth((health) =>
@@ -213,7 +229,7 @@ function openLog(
       : logger.warn('Redis is gone: signals stay on this instance'),
   );
   const channels = new RedisChannels(redis);
-  return { log: new RedisCallLog(redis, channels), channels, redis };
+  return { log: new RedisCallLog(redis, channels), channels, redis, redisFault: () => lastFault };
 }
 
 /** What of the configured ICE servers is left out, and whether calls can do without what is left. */

@@ -1,3 +1,4 @@
+import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type App, startApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config.ts';
@@ -7,6 +8,7 @@ import { type Client, createClient } from '../support/client.ts';
 import { createDatabase } from '../support/database.ts';
 import * as operations from '../support/operations.ts';
 import type { TestDatabase } from '../support/postgres.ts';
+import { startRedis } from '../support/redis.ts';
 import { codeOf, events, eventually, initiate, join, success } from '../support/world.ts';
 
 /** What stands in the log of a real instance, by level, while two people call each other. */
@@ -26,11 +28,14 @@ afterEach(async () => {
   for (const step of undo.splice(0).reverse()) await step();
 });
 
-async function start(level: 'info' | 'debug' | 'trace'): Promise<{ app: App; lines: Line[] }> {
+async function start(
+  level: 'info' | 'debug' | 'trace',
+  more: Readonly<Record<string, string>> = {},
+): Promise<{ app: App; lines: Line[] }> {
   const lines: Line[] = [];
   const env = { HOST: '127.0.0.1', PORT: '0', METRICS_PORT: '0', LOG_LEVEL: level, INITIATE_RATE: '100' };
   const app = await startApp(
-    loadConfig({ ...env, ...IDENTITY, DATABASE_URL: stored.url }),
+    loadConfig({ ...env, ...IDENTITY, DATABASE_URL: stored.url, ...more }),
     createLogger(level, { write: (line) => void lines.push(JSON.parse(line) as Line) }),
   );
   undo.push(() => app.stop());
@@ -138,4 +143,18 @@ describe('the log', () => {
     expect(logged).toEqual(['req_42-a', ...own]);
     expect(JSON.stringify(lines)).not.toContain('candidate:');
   });
+});
+
+it('an instance that can not reach Redis says why before it says that it is ready', async () => {
+  const redis = await startRedis();
+  undo.push(() => redis.stop());
+  const admin = new Redis(redis.url);
+  await admin.config('SET', 'requirepass', 'another');
+  admin.disconnect();
+  const { lines } = await start('info', { REDIS_URL: redis.url.replace('//', '//:mistaken@') });
+  const told = lines.map(({ msg }) => String(msg));
+  const warned = told.findIndex((msg) => msg.startsWith('Redis (REDIS_URL) can not be reached'));
+  expect(lines[warned]).toMatchObject({ level: 'warn', reason: expect.stringContaining('WRONGPASS') });
+  expect(warned).toBeLessThan(told.indexOf('Ready'));
+  expect(JSON.stringify(lines)).not.toContain('mistaken');
 });
