@@ -196,6 +196,11 @@ function leafWriter(type: GraphQLLeafType): Write {
   if (type.name === 'ID' || type.name === 'String') {
     return (value) => (typeof value === 'string' ? JSON.stringify(value) : serialized(value));
   }
+  if (type.name === 'Int') {
+    // Within 32 bits, as the scalar wants it.
+    return (value) =>
+      Number.isInteger(value) && (value as number) >> 0 === value ? `${value}` : serialized(value);
+  }
   if (type.name === 'Boolean') {
     return (value) => (value === true ? 'true' : value === false ? 'false' : serialized(value));
   }
