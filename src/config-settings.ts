@@ -14,6 +14,7 @@ import {
   text,
   url,
 } from './config-values.ts';
+import { publicKeyOf } from './devices/subscription.ts';
 import { readTrustedDocuments } from './graphql/trusted-documents.ts';
 import { isProxyName } from './http/client-address.ts';
 import { checkIceServers, checkIceServerUrl, MAX_URLS } from './ice-servers/ice-server-url.ts';
@@ -52,6 +53,15 @@ const trustedDocuments = list(text(1, 4096)).transform((names, context) => {
   for (const message of read.problems) context.addIssue({ code: 'custom', message });
   return z.NEVER;
 });
+
+const vapidKey = checkedBy((value) =>
+  publicKeyOf(value) === null ? 'is not a private key of P-256' : null,
+);
+const subject = checkedBy((value) =>
+  /^mailto:[^\s@]+@[^\s@]+$/.test(value) || (value.startsWith('https://') && URL.canParse(value))
+    ? null
+    : 'is neither a mailto: nor an https: URL',
+);
 
 const proxyName = checkedBy((value) =>
   value === 'none' || isProxyName(value) ? null : 'is neither an address nor a range nor one of the words',
@@ -416,6 +426,33 @@ export const SETTINGS = {
     default: 'false',
     why: 'most calls need no TURN server: one misspelt is no reason to have none; `video_turn_config_valid` tells',
     schema: boolean,
+  }),
+  VAPID_PRIVATE_KEY: setting({
+    group: 'Web push',
+    about:
+      'Private key with which rings are signed for browsers’ push services (RFC 8292); the public key is worked out from it. With another key every browser has to subscribe anew. Needs VAPID_SUBJECT.',
+    allowed: 'base64url, 32 bytes, as `npx web-push generate-vapid-keys` makes it',
+    default: null,
+    defaultNote: 'web push is off; outside production the embedded database makes and keeps a key of its own',
+    why: 'the key is what browsers have subscribed to, so it has to outlive the database',
+    secret: true,
+    schema: vapidKey,
+  }),
+  VAPID_SUBJECT: setting({
+    group: 'Web push',
+    about: 'Whom a push service may write to about what this server sends.',
+    allowed: '`mailto:` or `https:` URL',
+    default: null,
+    why: 'push services ask for it, and some refuse what is not real',
+    schema: subject,
+  }),
+  MAX_DEVICES: setting({
+    group: 'Web push',
+    about: 'Devices that one user may register for web push.',
+    allowed: '1 to 100',
+    default: '20',
+    why: 'more browsers than a person has; each is a request for every ring',
+    schema: integer(1, 100),
   }),
   METRICS_PER_CALL: setting({
     group: 'Observability',

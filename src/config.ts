@@ -57,8 +57,15 @@ export interface Config {
     readonly maxConnections: number;
     readonly maxConnectionsPerUser: number;
     readonly maxConnectionsPerAddress: number;
+    readonly maxDevices: number;
   };
   readonly ice: IceConfig;
+  /** Null: off. */
+  readonly webPush: {
+    /** Base64url; null: made at the first start and kept in the database. */
+    readonly privateKey: string | null;
+    readonly subject: string;
+  } | null;
   readonly metricsPerCall: boolean;
   readonly logLevel: SettingValues['LOG_LEVEL'];
   /** Where traces go; null: nowhere, and none are made. */
@@ -131,7 +138,9 @@ export function loadConfig(env: Environment = process.env): Config {
   // A JWT setting that is there but empty is a deployment that meant to have one: no demo for it.
   const jwtNamed = JWT_SETTINGS.some((name) => env[name] !== undefined || env[`${name}_FILE`] !== undefined);
   const demo = embedded && values.NODE_ENV !== undefined && !production && !jwtNamed;
-  checkTogether(values, bad, { production, demo }, report);
+  // What is kept in memory, or beside what else a developer tries out, may hold its key too.
+  const ownKeys = embedded && !production;
+  checkTogether(values, bad, { production, demo, ownKeys }, report);
   if (production) checkProduction(values, report);
   const ice = iceConfigOf(values);
   if (values.ICE_STRICT) for (const { setting, problem } of ice.problems) report(setting, problem);
@@ -175,8 +184,10 @@ export function loadConfig(env: Environment = process.env): Config {
       maxConnections: values.MAX_CONNECTIONS,
       maxConnectionsPerUser: values.MAX_CONNECTIONS_PER_USER,
       maxConnectionsPerAddress: values.MAX_CONNECTIONS_PER_ADDRESS ?? defaultPerAddress(values),
+      maxDevices: values.MAX_DEVICES,
     },
     ice,
+    webPush: webPushOf(values, ownKeys),
     metricsPerCall: values.METRICS_PER_CALL,
     logLevel: values.LOG_LEVEL,
     tracing:
@@ -275,7 +286,7 @@ function describe(issue: { readonly message: string; readonly path: readonly Pro
 function checkTogether(
   values: SettingValues,
   bad: ReadonlySet<SettingName>,
-  mode: { readonly production: boolean; readonly demo: boolean },
+  mode: { readonly production: boolean; readonly demo: boolean; readonly ownKeys: boolean },
   report: (name: SettingName, what: string) => void,
 ): void {
   const fine = (...names: SettingName[]) => names.every((name) => !bad.has(name));
@@ -286,6 +297,14 @@ function checkTogether(
     const warning = values.CALL_DURATION_WARNING;
     if (warning !== null && warning >= values.MAX_CALL_DURATION) {
       report('CALL_DURATION_WARNING', 'is not less than MAX_CALL_DURATION; allowed: a shorter duration');
+    }
+  }
+  if (fine('VAPID_PRIVATE_KEY', 'VAPID_SUBJECT')) {
+    const { VAPID_PRIVATE_KEY: key, VAPID_SUBJECT: subject } = values;
+    if (key !== null && subject === null) {
+      report('VAPID_SUBJECT', 'is not set; allowed: a `mailto:` or `https:` URL, required with VAPID_PRIVATE_KEY');
+    } else if (key === null && subject !== null && !mode.ownKeys) {
+      report('VAPID_PRIVATE_KEY', 'is not set; allowed: a private key, required with VAPID_SUBJECT');
     }
   }
   if (values.GRAPHIQL === true && values.TRUSTED_DOCUMENTS !== null) {
@@ -337,6 +356,15 @@ function jwtOf(values: SettingValues): JwtConfig | null {
     return { secret, previousSecret: values.JWT_PREVIOUS_SECRET, jwksUrl: null, issuer, audience };
   }
   return jwksUrl === null ? null : { secret: null, jwksUrl, issuer, audience };
+}
+
+/** A push service that looks at it sees a name that nobody has (RFC 2606). */
+const NOBODY = 'mailto:nobody@example.com';
+
+function webPushOf(values: SettingValues, ownKeys: boolean): Config['webPush'] {
+  const { VAPID_PRIVATE_KEY: privateKey, VAPID_SUBJECT: subject } = values;
+  if (privateKey === null && !ownKeys) return null;
+  return { privateKey, subject: subject ?? NOBODY };
 }
 
 const HOUR = 3_600_000;

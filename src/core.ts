@@ -7,7 +7,7 @@ import { createCallService } from './calls/call.service.ts';
 import { logLife } from './calls/call-life-log.ts';
 import { countFacts } from './calls/call-metrics.ts';
 import { CallUnit } from './calls/call-unit.ts';
-import { viewOf } from './calls/changes.ts';
+import { ringViewOf } from './calls/changes.ts';
 import { Outbox } from './calls/outbox.ts';
 import { whyNoSeat } from './calls/seat-check.ts';
 import { Sweeper } from './calls/sweeper.ts';
@@ -70,7 +70,7 @@ export function createCore(parts: CoreParts): Core {
     ringing: (userIds) => ringsOf(db, userIds),
     async calls(callIds) {
       const calls = await readCalls(db, callIds);
-      return { calls: calls.map(({ call }) => viewOf(call)), now: calls[0]?.now ?? now() };
+      return { calls: calls.map(({ call }) => ringViewOf(call)), now: calls[0]?.now ?? now() };
     },
     onError: (error) => warn('Rings could not be read', error),
   });

@@ -92,7 +92,8 @@ async function save(
   facts: readonly Fact[],
 ): Promise<OutboxRow | null> {
   const change = changeBetween(before, { ...after, version: before.version + 1 }, facts);
-  if (change.events.length === 0 && Object.keys(change.seats).length === 0) {
+  // A ring that is heard from now on changes nothing that is seen.
+  if (change.events.length === 0 && Object.keys(change.seats).length === 0 && change.rings === null) {
     const same = JSON.stringify(before) === JSON.stringify(after) && dueAt === nextDeadline(after);
     if (!same) await saveQuietly(tx, before, after);
     return null;
