@@ -7,6 +7,7 @@
 const PURE = [
   '^src/calls/(call|call-rules|call-view|changes|deadlines)\\.ts$',
   '^src/seats/seat-rules\\.ts$',
+  '^src/notifications/notice\\.ts$',
   '^src/signals/(ice-candidate|session-description|signal|validate-signal)\\.ts$',
   '^src/ice-servers/(ice-server-url|stun-message|turn-credential)\\.ts$',
   '^src/call-log/cursor\\.ts$',

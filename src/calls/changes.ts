@@ -66,7 +66,7 @@ function participantView(call: Call, participant: Participant): ParticipantView 
   };
 }
 
-function statusOf({ seat, invitation }: Participant): ParticipantStatus {
+export function statusOf({ seat, invitation }: Participant): ParticipantStatus {
   if (seat) return seat.state;
   return invitation === 'ANSWERED' || invitation === 'REMOVED' ? 'LEFT' : invitation;
 }
