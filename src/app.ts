@@ -15,7 +15,9 @@ import { type Config, TIMINGS } from './config.ts';
 import { hasTurn, type IceConfig, isValid } from './config-ice.ts';
 import { createCore } from './core.ts';
 import { migrate } from './database/migrator.ts';
-import { openDatabase } from './database/open.ts';
+import { type Database, openDatabase } from './database/open.ts';
+import { ownPrivateKey } from './devices/own-keys.ts';
+import { publicKeyOf } from './devices/subscription.ts';
 import { createMetricsServer } from './http/health.ts';
 import { createReadiness } from './http/readiness.ts';
 import { createHttpServer } from './http/server.ts';
@@ -91,6 +93,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
         'where clients connect directly',
     );
   }
+  const vapid = config.webPush && (await vapidOf(config.webPush, database.db));
   const core = createCore({
     database,
     pulse: pulse ?? database,
@@ -100,6 +103,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     hasRedis: redis !== null,
     config,
     metrics,
+    webPush: { webPushKey: vapid?.publicKey ?? null, urlProblem },
     now,
     warn,
     logger,
@@ -243,6 +247,13 @@ function startProbe(ice: IceConfig, metrics: Metrics, logger: Logger): IceProbe 
   }
   return probe;
 }
+
+async function vapidOf({ privateKey, subject }: NonNullable<Config['webPush']>, db: Database['db']) {
+  const key = privateKey ?? (await ownPrivateKey(db));
+  return { subject, privateKey: key, publicKey: publicKeyOf(key) as string };
+}
+
+const urlProblem = (url: string) => (url.startsWith('https://') ? null : 'is not an https URL');
 
 async function firstContact(log: CallLog): Promise<void> {
   if (log.health() === 'up') return;

@@ -14,7 +14,10 @@ export function checkProduction(values: SettingValues, report: Report): void {
   checkProductionDatabase(values, report);
   checkPassword('REDIS_URL', values.REDIS_URL, report);
   if (values.VAPID_PRIVATE_KEY && weaknessOf(values.VAPID_PRIVATE_KEY)) {
-    report('VAPID_PRIVATE_KEY', `is no product of chance; ${RANDOM} \`npx web-push generate-vapid-keys\` makes it`);
+    report(
+      'VAPID_PRIVATE_KEY',
+      `is no product of chance; ${RANDOM} \`npx web-push generate-vapid-keys\` makes it`,
+    );
   }
   for (const name of ['JWT_SECRET', 'JWT_PREVIOUS_SECRET'] as const) {
     const weakness = values[name] && weaknessOf(values[name]);

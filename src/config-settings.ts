@@ -54,9 +54,7 @@ const trustedDocuments = list(text(1, 4096)).transform((names, context) => {
   return z.NEVER;
 });
 
-const vapidKey = checkedBy((value) =>
-  publicKeyOf(value) === null ? 'is not a private key of P-256' : null,
-);
+const vapidKey = checkedBy((value) => (publicKeyOf(value) === null ? 'is not a private key of P-256' : null));
 const subject = checkedBy((value) =>
   /^mailto:[^\s@]+@[^\s@]+$/.test(value) || (value.startsWith('https://') && URL.canParse(value))
     ? null

@@ -302,7 +302,10 @@ function checkTogether(
   if (fine('VAPID_PRIVATE_KEY', 'VAPID_SUBJECT')) {
     const { VAPID_PRIVATE_KEY: key, VAPID_SUBJECT: subject } = values;
     if (key !== null && subject === null) {
-      report('VAPID_SUBJECT', 'is not set; allowed: a `mailto:` or `https:` URL, required with VAPID_PRIVATE_KEY');
+      report(
+        'VAPID_SUBJECT',
+        'is not set; allowed: a `mailto:` or `https:` URL, required with VAPID_PRIVATE_KEY',
+      );
     } else if (key === null && subject !== null && !mode.ownKeys) {
       report('VAPID_PRIVATE_KEY', 'is not set; allowed: a private key, required with VAPID_SUBJECT');
     }

@@ -14,6 +14,7 @@ import { Sweeper } from './calls/sweeper.ts';
 import { type Config, TIMINGS } from './config.ts';
 import { createConversationService } from './conversations/conversation.service.ts';
 import type { Database } from './database/open.ts';
+import { createDeviceService } from './devices/device.service.ts';
 import type { Services } from './graphql/services.ts';
 import { createIceServerService } from './ice-servers/ice-server.service.ts';
 import { RingBoard } from './incoming/ring-board.ts';
@@ -25,6 +26,7 @@ import type { Rates } from './rate-limits/rates.ts';
 import { createInstances, type Instances } from './seats/instances.ts';
 import { SeatService } from './seats/seat.service.ts';
 import { createSignalService } from './signals/signal.service.ts';
+import { createSilenceService } from './silence/silence.service.ts';
 
 /**
  * One instance without its doors: the services over a database, a log and channels, and what runs beside
@@ -42,6 +44,12 @@ export interface CoreParts {
   readonly hasRedis: boolean;
   readonly config: Pick<Config, 'limits' | 'eventsKeptMs' | 'ice'>;
   readonly metrics: Metrics;
+  readonly webPush: {
+    /** Base64url; null: off. */
+    readonly webPushKey: string | null;
+    /** What is wrong with where a URL leads, as far as its text tells. */
+    readonly urlProblem: (url: string) => string | null;
+  };
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly warn: (what: string, error: unknown) => void;
@@ -154,6 +162,8 @@ export function createCore(parts: CoreParts): Core {
       onTaken: watchSignals(logger),
     }),
     conversations: createConversationService({ database, sweepDue: () => sweeper.sweepDue() }),
+    silence: createSilenceService(database),
+    devices: createDeviceService({ database, maxDevices: config.limits.maxDevices, ...parts.webPush }),
     iceServers: createIceServerService({ ...config.ice, whyNoSeat: seatRefusal, now }),
     subscriptions: {
       callEvents: (viewer, args, socket) => seats.open(viewer, args, socket),

@@ -37,7 +37,9 @@ export function viewOf(call: Call): CallView {
 export function ringViewOf(call: Call): CallView {
   const silent = new Set(call.participants.filter((p) => p.silence !== null).map(({ userId }) => userId));
   const view = viewOf(call);
-  const participants = view.participants.map((p) => (silent.has(p.userId) ? { ...p, silenced: true as const } : p));
+  const participants = view.participants.map((p) =>
+    silent.has(p.userId) ? { ...p, silenced: true as const } : p,
+  );
   return { ...view, participants };
 }
 
@@ -112,6 +114,8 @@ function seatChanges(before: Call | null, after: Call): StateChange['seats'] {
 function ringChanges(before: Call | null, after: Call): StateChange['rings'] {
   const heard = new Set(before ? rung(before).map(({ userId }) => userId) : []);
   const hear = new Set(rung(after).map(({ userId }) => userId));
-  const userIds = [...new Set([...heard, ...hear])].filter((userId) => heard.has(userId) !== hear.has(userId));
+  const userIds = [...new Set([...heard, ...hear])].filter(
+    (userId) => heard.has(userId) !== hear.has(userId),
+  );
   return userIds.length > 0 ? { userIds, call: ringViewOf(after) } : null;
 }

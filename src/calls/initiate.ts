@@ -6,7 +6,15 @@ import type { Database } from '../database/open.ts';
 import { transact } from '../database/transaction.ts';
 import { isRejection, type Rejection, reject } from '../errors.ts';
 import type { InitiateCallInput } from '../graphql/services.ts';
-import { type Db, findByPeople, insertCall, membersAmong, readCall, silencesOf, type Tx } from './call.repository.ts';
+import {
+  type Db,
+  findByPeople,
+  insertCall,
+  membersAmong,
+  readCall,
+  silencesOf,
+  type Tx,
+} from './call.repository.ts';
 import { type Call, type CallLimits, newCall } from './call.ts';
 import { joinOwnPeople } from './call-rules.ts';
 import { actorFor, type CallUnit, type Changed } from './call-unit.ts';

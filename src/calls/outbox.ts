@@ -172,7 +172,9 @@ export class Outbox {
   async #asOfNow(row: OutboxRow): Promise<OutboxRow> {
     const { rings } = row.change;
     const read = rings && (await readCall(this.#db, row.callId));
-    return read ? { ...row, change: { ...row.change, rings: { ...rings, call: ringViewOf(read.call) } } } : row;
+    return read
+      ? { ...row, change: { ...row.change, rings: { ...rings, call: ringViewOf(read.call) } } }
+      : row;
   }
 
   async #mark(): Promise<void> {

@@ -30,7 +30,9 @@ const WebPushSubscriptionInput = builder.inputType('WebPushSubscriptionInput', {
 
 const RegisterDeviceInput = builder.inputType('RegisterDeviceInput', {
   fields: (t) => ({
-    name: t.string({ description: 'For the user to tell it by, 1 to 128 characters: `Firefox on the laptop`.' }),
+    name: t.string({
+      description: 'For the user to tell it by, 1 to 128 characters: `Firefox on the laptop`.',
+    }),
     webPush: t.field({ type: WebPushSubscriptionInput, required: true }),
   }),
 });
@@ -47,7 +49,8 @@ const RegisterDeviceResult = builder.unionType('RegisterDeviceResult', {
 builder.queryFields((t) => ({
   devices: t.field({
     type: [DeviceRef],
-    description: "The viewer's devices, the oldest first. One whose push service says that it is gone is dropped.",
+    description:
+      "The viewer's devices, the oldest first. One whose push service says that it is gone is dropped.",
     resolve: (_root, _args, context) => context.services.devices.devices(viewerOf(context)),
   }),
 
@@ -79,7 +82,7 @@ TOO_MANY_DEVICES (the server's MAX_DEVICES, 20 unless set), TIMEOUT.`,
   }),
 
   unregisterDevice: t.boolean({
-    description: "False where the viewer has no such device. Do it at sign-out. Errors: BAD_USER_INPUT.",
+    description: 'False where the viewer has no such device. Do it at sign-out. Errors: BAD_USER_INPUT.',
     args: { id: t.arg.id({ required: true }) },
     resolve: (_root, { id }, context) => {
       const viewer = viewerOf(context);

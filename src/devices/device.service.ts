@@ -59,7 +59,8 @@ export function createDeviceService(deps: DeviceServiceDeps): DeviceService {
           )
           .returning(['id', 'name', 'created_at', 'registered_at'])
           .executeTakeFirst();
-        if (!row) return { rejection: reject('TIMEOUT', 'Another user registers this browser; try again.', 1_000) };
+        if (!row)
+          return { rejection: reject('TIMEOUT', 'Another user registers this browser; try again.', 1_000) };
         const { count } = await tx
           .selectFrom('devices')
           .select(sql<number>`count(*)::int4`.as('count'))
@@ -70,7 +71,10 @@ export function createDeviceService(deps: DeviceServiceDeps): DeviceService {
       }).catch((error) => {
         if (!(error instanceof TooMany)) throw error;
         return {
-          rejection: reject('TOO_MANY_DEVICES', `You have ${maxDevices} devices already; unregister one first.`),
+          rejection: reject(
+            'TOO_MANY_DEVICES',
+            `You have ${maxDevices} devices already; unregister one first.`,
+          ),
         };
       });
     },

@@ -93,8 +93,9 @@ export function noticesBetween(before: Call | null, after: Call, at: number): No
 }
 
 function ringChange(was: Participant | undefined, is: Participant, call: Call): NoticeKind | null {
-  const rang = was?.invitation === 'RINGING';
-  const rings = is.invitation === 'RINGING';
+  // Who does not hear it is told neither of a ring nor of its end.
+  const rang = was?.invitation === 'RINGING' && was.silence === null;
+  const rings = is.invitation === 'RINGING' && is.silence === null;
   // A ring that ran out and was begun again in one change is a new one, with a new deadline.
   if (rings) return rang && was.invitedAt === is.invitedAt ? null : 'incoming';
   if (!rang) return null;

@@ -23,7 +23,11 @@ export function createSilenceService(database: Database): SilenceService {
           on conflict do nothing`.execute(tx);
         const blocked = await blockedBy(tx, userId);
         if (blocked.length > MAX_BLOCKED) {
-          throw new CodedError('BAD_USER_INPUT', `blockedIds: more than ${MAX_BLOCKED} in all.`, 'blockedIds');
+          throw new CodedError(
+            'BAD_USER_INPUT',
+            `blockedIds: more than ${MAX_BLOCKED} in all.`,
+            'blockedIds',
+          );
         }
         return blocked;
       });

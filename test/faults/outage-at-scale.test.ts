@@ -66,6 +66,7 @@ async function instanceOn(
       JWT_AUDIENCE: 'a',
     }),
     metrics: createMetrics({ perCall: false }),
+    webPush: { webPushKey: null, urlProblem: () => null },
     now: Date.now,
     warn() {},
     logger: createLogger('silent'),

@@ -74,6 +74,7 @@ export class Instance implements Owner {
         rates: deps.rates,
         instanceId: crypto.randomUUID(),
         hasRedis: true,
+        webPush: { webPushKey: null, urlProblem: () => null },
         config: {
           limits: { ...DEFAULTS, ...limits },
           eventsKeptMs: 3_600_000,

@@ -56,7 +56,13 @@ export class LiveCall {
   readonly changes: StateChange[];
   readonly facts: Fact[];
 
-  constructor({ callees = ['bob'], limits = {}, ringTimeoutMs, members = MEMBERS, silences = {} }: Start = {}) {
+  constructor({
+    callees = ['bob'],
+    limits = {},
+    ringTimeoutMs,
+    members = MEMBERS,
+    silences = {},
+  }: Start = {}) {
     this.silences = new Map(Object.entries(silences));
     this.limits = { ...LIMITS, ...limits };
     this.members = new Set(members);
@@ -175,7 +181,9 @@ export class LiveCall {
   }
 
   invite(userId: string, ...userIds: string[]): Code {
-    return codeOf(this.decide((draft) => rules.invite(draft, this.actor(userId), userIds, this.members, this.silences)));
+    return codeOf(
+      this.decide((draft) => rules.invite(draft, this.actor(userId), userIds, this.members, this.silences)),
+    );
   }
 
   remove(userId: string, target: string): Code {
