@@ -8,6 +8,7 @@ const PURE = [
   '^src/calls/(call|call-rules|call-view|changes|deadlines)\\.ts$',
   '^src/seats/seat-rules\\.ts$',
   '^src/notifications/notice\\.ts$',
+  '^src/devices/(subscription|push-message)\\.ts$',
   '^src/signals/(ice-candidate|session-description|signal|validate-signal)\\.ts$',
   '^src/ice-servers/(ice-server-url|stun-message|turn-credential)\\.ts$',
   '^src/call-log/cursor\\.ts$',
@@ -115,7 +116,7 @@ module.exports = {
       from: { path: '^demo/' },
       to: {
         path: '^(src|client|migrations|test|bench|scripts)/',
-        pathNot: '^client/src/(index|react/index)\\.ts$',
+        pathNot: '^client/src/(index|react/index|worker)\\.ts$',
       },
     },
     {

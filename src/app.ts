@@ -42,6 +42,8 @@ export interface App {
   stop(): Promise<void>;
 }
 
+/** Web push is off. */
+const NOWHERE = { allowHttp: false, allowPrivate: false };
 /** In which everyone of a demo may call everyone. */
 const DEMO_CONVERSATION = 'demo';
 /** Its page, as `npm run build:demo` leaves it beside the sources, and `npm run build` in dist/. */
@@ -103,7 +105,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     hasRedis: redis !== null,
     config,
     metrics,
-    webPush: { webPushKey: vapid?.publicKey ?? null, urlProblem },
+    webPush: { webPushKey: vapid?.publicKey ?? null, endpoints: config.webPush?.endpoints ?? NOWHERE },
     now,
     warn,
     logger,
@@ -252,8 +254,6 @@ async function vapidOf({ privateKey, subject }: NonNullable<Config['webPush']>, 
   const key = privateKey ?? (await ownPrivateKey(db));
   return { subject, privateKey: key, publicKey: publicKeyOf(key) as string };
 }
-
-const urlProblem = (url: string) => (url.startsWith('https://') ? null : 'is not an https URL');
 
 async function firstContact(log: CallLog): Promise<void> {
   if (log.health() === 'up') return;

@@ -65,6 +65,8 @@ export interface Config {
     /** Base64url; null: made at the first start and kept in the database. */
     readonly privateKey: string | null;
     readonly subject: string;
+    /** Only of the internet, whatever the environment says: a client names them. */
+    readonly endpoints: { readonly allowHttp: boolean; readonly allowPrivate: boolean };
   } | null;
   readonly metricsPerCall: boolean;
   readonly logLevel: SettingValues['LOG_LEVEL'];
@@ -367,7 +369,8 @@ const NOBODY = 'mailto:nobody@example.com';
 function webPushOf(values: SettingValues, ownKeys: boolean): Config['webPush'] {
   const { VAPID_PRIVATE_KEY: privateKey, VAPID_SUBJECT: subject } = values;
   if (privateKey === null && !ownKeys) return null;
-  return { privateKey, subject: subject ?? NOBODY };
+  const endpoints = { allowHttp: false, allowPrivate: false };
+  return { privateKey, subject: subject ?? NOBODY, endpoints };
 }
 
 const HOUR = 3_600_000;

@@ -15,6 +15,7 @@ import { type Config, TIMINGS } from './config.ts';
 import { createConversationService } from './conversations/conversation.service.ts';
 import type { Database } from './database/open.ts';
 import { createDeviceService } from './devices/device.service.ts';
+import type { AllowedEndpoints } from './devices/subscription.ts';
 import type { Services } from './graphql/services.ts';
 import { createIceServerService } from './ice-servers/ice-server.service.ts';
 import { RingBoard } from './incoming/ring-board.ts';
@@ -47,8 +48,7 @@ export interface CoreParts {
   readonly webPush: {
     /** Base64url; null: off. */
     readonly webPushKey: string | null;
-    /** What is wrong with where a URL leads, as far as its text tells. */
-    readonly urlProblem: (url: string) => string | null;
+    readonly endpoints: AllowedEndpoints;
   };
   /** Milliseconds since the epoch. */
   readonly now: () => number;

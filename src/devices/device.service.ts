@@ -4,7 +4,7 @@ import { transact } from '../database/transaction.ts';
 import { reject } from '../errors.ts';
 import type { DeviceService, DeviceView } from '../graphql/services.ts';
 import { isCallId as isUuid } from '../ids.ts';
-import { subscriptionProblem } from './subscription.ts';
+import { type AllowedEndpoints, subscriptionProblem } from './subscription.ts';
 
 /** The browsers that ring for a user although no page of the app is open in them. */
 
@@ -14,8 +14,7 @@ export interface DeviceServiceDeps {
   readonly webPushKey: string | null;
   /** Of one user. */
   readonly maxDevices: number;
-  /** What is wrong with where a URL leads, as far as its text tells. */
-  readonly urlProblem: (url: string) => string | null;
+  readonly endpoints: AllowedEndpoints;
 }
 
 export function createDeviceService(deps: DeviceServiceDeps): DeviceService {
@@ -25,7 +24,7 @@ export function createDeviceService(deps: DeviceServiceDeps): DeviceService {
 
     async register({ userId }, { name, webPush }) {
       if (webPushKey === null) return { rejection: reject('WEB_PUSH_OFF') };
-      const wrong = subscriptionProblem(webPush, deps);
+      const wrong = subscriptionProblem(webPush, deps.endpoints);
       if (wrong) {
         return { rejection: reject('INVALID_INPUT', `input.webPush.${wrong.field}: ${wrong.problem}.`) };
       }

@@ -1,6 +1,14 @@
 import { createECDH } from 'node:crypto';
+import { isIP } from 'node:net';
+import { whyNotTo } from '../notifications/outside-address.ts';
 
 /** What a browser's push subscription has to look like (RFC 8030, RFC 8291). Pure. */
+
+/** Where endpoints may lead that are not of the internet: in tests, whose push service is on their own machine. */
+export interface AllowedEndpoints {
+  readonly allowHttp: boolean;
+  readonly allowPrivate: boolean;
+}
 
 /** Characters of an endpoint: the longest known are some 500. */
 export const MAX_ENDPOINT = 2_000;
@@ -15,18 +23,25 @@ const AUTH_BYTES = 16;
  */
 export function subscriptionProblem(
   subscription: { readonly endpoint: string; readonly p256dh: string; readonly auth: string },
-  options: {
-    /** What is wrong with where a URL leads, as far as its text tells; null where nothing is. */
-    readonly urlProblem: (url: string) => string | null;
-  },
+  allowed: AllowedEndpoints,
 ): { readonly field: 'endpoint' | 'p256dh' | 'auth'; readonly problem: string } | null {
   const { endpoint, p256dh, auth } = subscription;
-  const problem = endpoint.length > MAX_ENDPOINT ? 'is too long' : options.urlProblem(endpoint);
+  const problem = endpointProblem(endpoint, allowed);
   if (problem) return { field: 'endpoint', problem };
   if (!isPoint(p256dh)) return { field: 'p256dh', problem: 'is not a public key of P-256 as base64url' };
   if (bytesOf(auth)?.length !== AUTH_BYTES)
     return { field: 'auth', problem: `is not ${AUTH_BYTES} bytes as base64url` };
   return null;
+}
+
+function endpointProblem(endpoint: string, { allowHttp, allowPrivate }: AllowedEndpoints): string | null {
+  if (endpoint.length > MAX_ENDPOINT) return `is longer than ${MAX_ENDPOINT} characters`;
+  if (!URL.canParse(endpoint)) return 'is not a URL';
+  const { protocol, hostname, username, password } = new URL(endpoint);
+  if (protocol !== 'https:' && !(allowHttp && protocol === 'http:')) return 'is not an https URL';
+  if (username !== '' || password !== '') return 'has a user name or a password in it';
+  const host = hostname.replace(/^\[|\]$/g, '');
+  return isIP(host) === 0 ? null : whyNotTo(host, allowPrivate);
 }
 
 /** An application server's key pair as base64url; null where the private key is none, else its public key. */

@@ -66,7 +66,7 @@ async function instanceOn(
       JWT_AUDIENCE: 'a',
     }),
     metrics: createMetrics({ perCall: false }),
-    webPush: { webPushKey: null, urlProblem: () => null },
+    webPush: { webPushKey: null, endpoints: { allowHttp: false, allowPrivate: false } },
     now: Date.now,
     warn() {},
     logger: createLogger('silent'),

@@ -19,7 +19,8 @@ afterAll(() => world?.close());
 let made = 0;
 const someone = (instance = 0) => world.client(`owner-${++made}`, instance);
 const register = async (client: Client, webPushOf = subscription(), name?: string) =>
-  (await client.mutate(operations.RegisterDevice, { input: { webPush: webPushOf, ...(name && { name }) } })).registerDevice;
+  (await client.mutate(operations.RegisterDevice, { input: { webPush: webPushOf, ...(name && { name }) } }))
+    .registerDevice;
 const devices = async (client: Client) => (await client.query(operations.Devices, {})).devices;
 
 describe('A device', () => {
@@ -45,7 +46,11 @@ describe('A device', () => {
     const second = success(await register(ada, keys)).device;
     expect(second).toMatchObject({ id: first.id, name: null, createdAt: first.createdAt });
     expect(second.registeredAt > first.registeredAt).toBe(true);
-    const stored = await world.database.db.selectFrom('devices').selectAll().where('id', '=', first.id).execute();
+    const stored = await world.database.db
+      .selectFrom('devices')
+      .selectAll()
+      .where('id', '=', first.id)
+      .execute();
     expect(stored).toEqual([expect.objectContaining({ p256dh: keys.p256dh, auth: keys.auth })]);
   });
 
@@ -79,7 +84,11 @@ describe('A device', () => {
   it('that subscribed to a key that the server has no more makes room for one that can be reached', async () => {
     const ada = await someone();
     const { device } = success(await register(ada));
-    await world.database.db.updateTable('devices').set({ vapid_key: 'old' }).where('id', '=', device.id).execute();
+    await world.database.db
+      .updateTable('devices')
+      .set({ vapid_key: 'old' })
+      .where('id', '=', device.id)
+      .execute();
     const next = success(await register(ada)).device;
     expect(await devices(ada)).toEqual([next]);
   });
@@ -108,7 +117,10 @@ describe('Web push', () => {
     await using app = await off();
     const ada = createClient({ url: app.url, token: await tokenFor('ada') });
     expect((await ada.query(operations.Devices, {})).webPushKey).toBeNull();
-    expect(await register(ada)).toMatchObject({ code: 'WEB_PUSH_OFF', message: 'This server sends no web push.' });
+    expect(await register(ada)).toMatchObject({
+      code: 'WEB_PUSH_OFF',
+      message: 'This server sends no web push.',
+    });
     await ada.dispose();
   });
 

@@ -54,7 +54,11 @@ describe('The ring of a blocked person', () => {
       [bob, 'RINGING'],
     ]);
     expect(await fence()).toEqual([]);
-    const events = anns.subscribe(operations.CallEvents, { callId: made.id, sessionId: `${ann}-a`, after: null });
+    const events = anns.subscribe(operations.CallEvents, {
+      callId: made.id,
+      sessionId: `${ann}-a`,
+      after: null,
+    });
     const ended = await events.next((event) => event.__typename === 'CallEnded');
     expect(ended).toMatchObject({ call: { endReason: 'NO_ANSWER' } });
     expect(await fence()).toEqual([]);
@@ -99,7 +103,9 @@ describe('A muted conversation', () => {
     const { bobs, anns, ann, conversationId, call, fence } = await people();
     const muted = await bobs.mutate(operations.MuteConversation, { conversationId });
     expect(muted.muteConversation).toMatchObject({ conversationId, muted: true });
-    expect((await bobs.query(operations.MutedConversations, {})).mutedConversations).toEqual([conversationId]);
+    expect((await bobs.query(operations.MutedConversations, {})).mutedConversations).toEqual([
+      conversationId,
+    ]);
     const first = await call();
     expect(await shown(bobs)).toContain(first.id);
     await anns.mutate(operations.LeaveCall, { callId: first.id, sessionId: `${ann}-a` });
@@ -114,7 +120,9 @@ describe('A muted conversation', () => {
     await bobs.mutate(operations.MuteConversation, { conversationId });
     // Whoever stays a member stays muted.
     await service.mutate(operations.PutConversation, { id: conversationId, memberIds: [ann, bob, 'cat'] });
-    expect((await bobs.query(operations.MutedConversations, {})).mutedConversations).toEqual([conversationId]);
+    expect((await bobs.query(operations.MutedConversations, {})).mutedConversations).toEqual([
+      conversationId,
+    ]);
     await bobs.mutate(operations.MuteConversation, { conversationId, muted: false });
     expect((await bobs.query(operations.MutedConversations, {})).mutedConversations).toEqual([]);
     const made = await call();

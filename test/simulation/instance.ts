@@ -74,7 +74,7 @@ export class Instance implements Owner {
         rates: deps.rates,
         instanceId: crypto.randomUUID(),
         hasRedis: true,
-        webPush: { webPushKey: null, urlProblem: () => null },
+        webPush: { webPushKey: null, endpoints: { allowHttp: false, allowPrivate: false } },
         config: {
           limits: { ...DEFAULTS, ...limits },
           eventsKeptMs: 3_600_000,

@@ -67,8 +67,14 @@ describe('loadConfig', () => {
         maxConnections: 10_000,
         maxConnectionsPerUser: 50,
         maxConnectionsPerAddress: 10_000,
+        maxDevices: 20,
       },
       ice: { servers: [], turn: null, problems: [] },
+      webPush: {
+        privateKey: null,
+        subject: 'mailto:nobody@example.com',
+        endpoints: { allowHttp: false, allowPrivate: false },
+      },
       metricsPerCall: false,
       logLevel: 'info',
       tracing: null,
@@ -204,6 +210,11 @@ describe('loadConfig', () => {
     ['TURN_CREDENTIAL_LIFETIME', '59s'],
     ['TURN_CREDENTIAL_LIFETIME', '61m'],
     ['ICE_STRICT', 'yes'],
+    ['VAPID_PRIVATE_KEY', 'c2hvcnQ'],
+    ['VAPID_PRIVATE_KEY', 'A'.repeat(43)],
+    ['VAPID_SUBJECT', 'ops@example.com'],
+    ['VAPID_SUBJECT', 'http://example.com'],
+    ['MAX_DEVICES', '0'],
   ])('refuses %s=%s, and complains of nothing else', (name, value) => {
     const jwt = name === 'DATABASE_URL' || name === 'NODE_ENV' ? JWT : {};
     const problems = problemsOf({ ...jwt, [name]: value });
@@ -221,6 +232,7 @@ describe('loadConfig', () => {
       REDIS_URL: hidden,
       TURN_URLS: 'turn:turn.example.com',
       TURN_SECRETS: `${hidden},${hidden}`,
+      VAPID_PRIVATE_KEY: hidden,
       ICE_SERVERS: `[{"urls":"turn:a.example","username":"${hidden}","credential":"${hidden}`,
     });
     for (const name of [
@@ -261,6 +273,30 @@ describe('loadConfig', () => {
       expect.stringContaining('CALL_DURATION_WARNING is not less than MAX_CALL_DURATION'),
     ]);
     expect(problemsOf({ MAX_CALL_DURATION: '1h', CALL_DURATION_WARNING: '59m' })).toEqual([]);
+  });
+
+  it('sends web push with a key of its own outside production, and with a given one anywhere', () => {
+    const VAPID_PRIVATE_KEY = 'hnr6dXrwzOIWBCzKLcSqUQxfNGVPeq6R8FRrC_dT8CQ';
+    const VAPID_SUBJECT = 'mailto:ops@example.com';
+    const deployed = { ...JWT, DATABASE_URL: 'postgres://db/app' };
+    const keptInProduction = { ...JWT, NODE_ENV: 'production', DATA_DIR: '/data' };
+    const of = (env: Record<string, string>) => loadConfig(env).webPush;
+    expect([of(deployed), of(keptInProduction)]).toEqual([null, null]);
+    expect(of({ ...deployed, VAPID_PRIVATE_KEY, VAPID_SUBJECT })).toMatchObject({
+      privateKey: VAPID_PRIVATE_KEY,
+      subject: VAPID_SUBJECT,
+    });
+    expect(of({ ...JWT })).toMatchObject({ privateKey: null });
+    expect(of({ VAPID_SUBJECT })).toMatchObject({ privateKey: null, subject: VAPID_SUBJECT });
+    expect(problemsOf({ ...deployed, VAPID_PRIVATE_KEY })).toEqual([
+      expect.stringMatching(/^VAPID_SUBJECT /),
+    ]);
+    expect(problemsOf({ ...deployed, VAPID_SUBJECT })).toEqual([
+      expect.stringMatching(/^VAPID_PRIVATE_KEY /),
+    ]);
+    const weak = `${'A'.repeat(41)}CA`;
+    const problems = problemsOf({ ...keptInProduction, VAPID_PRIVATE_KEY: weak, VAPID_SUBJECT });
+    expect(problems).toEqual([expect.stringMatching(/^VAPID_PRIVATE_KEY is no product of chance/)]);
   });
 
   it('takes no two listeners on one port, but any free ones', () => {

@@ -3,8 +3,9 @@ import webPush from 'web-push';
 import { MAX_ENDPOINT, publicKeyOf, subscriptionProblem } from '../../src/devices/subscription.ts';
 import { subscription } from '../support/subscriptions.ts';
 
-const check = (over: Partial<ReturnType<typeof subscription>>, urlProblem = () => null as string | null) =>
-  subscriptionProblem({ ...subscription(), ...over }, { urlProblem });
+const OUTSIDE = { allowHttp: false, allowPrivate: false };
+const check = (over: Partial<ReturnType<typeof subscription>>, allowed = OUTSIDE) =>
+  subscriptionProblem({ ...subscription(), ...over }, allowed);
 
 describe('A push subscription', () => {
   it('of a browser is fine', () => {
@@ -31,14 +32,38 @@ describe('A push subscription', () => {
     if (p256dh !== '') expect(wrong?.problem).not.toContain(p256dh);
   });
 
-  it.each(['', 'BTBZMqHH6r4Tts7J_aSI', 'BTBZMqHH6r4Tts7J_aSIggAA', 'BTBZMqHH6r4Tts7J/aSIgg', 'BTBZMqHH6r4Tts7J_aSIgh'])(
-    'with %j for auth is refused',
-    (auth) => expect(check({ auth })).toMatchObject({ field: 'auth' }),
-  );
+  it.each([
+    '',
+    'BTBZMqHH6r4Tts7J_aSI',
+    'BTBZMqHH6r4Tts7J_aSIggAA',
+    'BTBZMqHH6r4Tts7J/aSIgg',
+    'BTBZMqHH6r4Tts7J_aSIgh',
+  ])('with %j for auth is refused', (auth) => expect(check({ auth })).toMatchObject({ field: 'auth' }));
 
-  it('leads to where the server may send', () => {
-    expect(check({}, () => 'is private')).toEqual({ field: 'endpoint', problem: 'is private' });
-    expect(check({ endpoint: `https://a.example/${'x'.repeat(MAX_ENDPOINT)}` })).toMatchObject({ problem: 'is too long' });
+  it.each([
+    'http://push.example.net/1',
+    'https://127.0.0.1/1',
+    'https://10.1.2.3:8443/1',
+    'https://[::1]/1',
+    'https://[fd00:ec2::254]/1',
+    'https://169.254.169.254/latest/meta-data',
+    'https://0x7f.1/1',
+    'https://2130706433/1',
+    'https://me:too@push.example.net/1',
+    'ftp://push.example.net/1',
+    'push.example.net',
+    '',
+    `https://push.example.net/${'x'.repeat(MAX_ENDPOINT)}`,
+  ])('with the endpoint %j is refused, and it is not repeated', (endpoint) => {
+    const wrong = check({ endpoint });
+    expect(wrong).toMatchObject({ field: 'endpoint' });
+    if (endpoint !== '') expect(wrong?.problem).not.toContain(endpoint);
+  });
+
+  it('may lead to this machine in a test, and to no metadata service', () => {
+    const inside = { allowHttp: true, allowPrivate: true };
+    expect(check({ endpoint: 'http://127.0.0.1:1234/1' }, inside)).toBeNull();
+    expect(check({ endpoint: 'http://169.254.169.254/1' }, inside)).toMatchObject({ field: 'endpoint' });
   });
 });
 
