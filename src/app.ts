@@ -21,6 +21,10 @@ import { createReadiness } from './http/readiness.ts';
 import { createHttpServer } from './http/server.ts';
 import { type IceProbe, startIceProbe } from './ice-servers/ice-probe.ts';
 import { openStunSession } from './ice-servers/stun-socket.ts';
+import type { Channel } from './notifications/channel.ts';
+import { createOutsidePost } from './notifications/outside-post.ts';
+import { PgBossQueue } from './notifications/pg-boss-queue.ts';
+import { createWebhook } from './notifications/webhook.ts';
 import type { Logger } from './observability/logger.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import { createOperationObserver } from './observability/operations.ts';
@@ -91,6 +95,9 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
         'where clients connect directly',
     );
   }
+  const post = config.webhook && createOutsidePost({ ...config.webhook, timeoutMs: TIMINGS.webhookAnswerMs });
+  const told: Channel[] = [];
+  if (config.webhook && post) told.push(createWebhook({ ...config.webhook, post, now }));
   const core = createCore({
     database,
     pulse: pulse ?? database,
@@ -105,6 +112,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     logger,
     tracing,
     instanceId,
+    notifications: told.length === 0 ? null : { queue: new PgBossQueue(database.db), channels: told },
   });
   const { services, instances } = core;
   if (database.pool !== null) metrics.observePool('calls', database.pool);
@@ -171,6 +179,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
       await server.close();
       await probe.stop();
       await core.stop(LAST_WORK);
+      post?.close();
       const spansSent = tracing?.close(LAST_CONNECTIONS);
       await log.close();
       await channels.close();

@@ -59,6 +59,14 @@ export interface Config {
     readonly maxConnectionsPerAddress: number;
   };
   readonly ice: IceConfig;
+  /** The app's back end, which hears of rings and of ends; null: nobody does. */
+  readonly webhook: {
+    readonly url: string;
+    /** The newest first. */
+    readonly secrets: readonly string[];
+    readonly allowHttp: boolean;
+    readonly allowPrivate: boolean;
+  } | null;
   readonly metricsPerCall: boolean;
   readonly logLevel: SettingValues['LOG_LEVEL'];
   /** Where traces go; null: nowhere, and none are made. */
@@ -87,6 +95,13 @@ export const TIMINGS = {
   sweepMs: 1_000,
   /** How often state is fetched from the database while Redis is down: half of the 2 s promised. */
   statePollMs: 1_000,
+  /**
+   * How often each channel looks for notifications that are due, beside those that this instance has just made:
+   * the most that a ring made elsewhere waits. Half of the beat at which it says that it still works on some.
+   */
+  noticePollMs: 500,
+  /** Longest wait for the answer of a webhook's receiver, the look-up of its name included. */
+  webhookAnswerMs: 5_000,
   /** An idempotency key is kept as long as a client could still be retrying. */
   idempotencyKeptMs: 600_000,
   /** Window of the rates, which count by the minute. */
@@ -177,6 +192,15 @@ export function loadConfig(env: Environment = process.env): Config {
       maxConnectionsPerAddress: values.MAX_CONNECTIONS_PER_ADDRESS ?? defaultPerAddress(values),
     },
     ice,
+    webhook:
+      values.WEBHOOK_URL === null || values.WEBHOOK_SECRETS === null
+        ? null
+        : {
+            url: values.WEBHOOK_URL,
+            secrets: values.WEBHOOK_SECRETS,
+            allowHttp: values.WEBHOOK_ALLOW_HTTP,
+            allowPrivate: values.WEBHOOK_ALLOW_PRIVATE,
+          },
     metricsPerCall: values.METRICS_PER_CALL,
     logLevel: values.LOG_LEVEL,
     tracing:
@@ -293,6 +317,19 @@ function checkTogether(
       'GRAPHIQL',
       'is true while TRUSTED_DOCUMENTS is set, which refuses what is written in it; allowed: one of them',
     );
+  }
+  if (
+    fine('WEBHOOK_URL', 'WEBHOOK_SECRETS') &&
+    (values.WEBHOOK_URL === null) !== (values.WEBHOOK_SECRETS === null)
+  ) {
+    const [missing, there] =
+      values.WEBHOOK_URL === null
+        ? (['WEBHOOK_URL', 'WEBHOOK_SECRETS'] as const)
+        : (['WEBHOOK_SECRETS', 'WEBHOOK_URL'] as const);
+    report(missing, `is not set while ${there} is; allowed: both or neither`);
+  }
+  if (fine('WEBHOOK_URL') && values.WEBHOOK_URL?.startsWith('http:') && !values.WEBHOOK_ALLOW_HTTP) {
+    report('WEBHOOK_URL', 'is not https; allowed: an https:// URL, or WEBHOOK_ALLOW_HTTP=true');
   }
   // A key that is wrong by itself is a key that was meant: issuer and audience are required with it too.
   const { JWT_SECRET: secret = 'wrong', JWT_JWKS_URL: jwksUrl = 'wrong' } = values;
