@@ -7,7 +7,7 @@
 const PURE = [
   '^src/calls/(call|call-rules|call-view|changes|deadlines)\\.ts$',
   '^src/seats/seat-rules\\.ts$',
-  '^src/notifications/notice\\.ts$',
+  '^src/notifications/(notice|outside-address)\\.ts$',
   '^src/devices/(subscription|push-message)\\.ts$',
   '^src/signals/(ice-candidate|session-description|signal|validate-signal)\\.ts$',
   '^src/ice-servers/(ice-server-url|stun-message|turn-credential)\\.ts$',
@@ -23,6 +23,7 @@ const ADAPTERS = [
   '^src/rate-limits/flexible-[^/]*\\.ts$',
   '^src/ice-servers/stun-socket\\.ts$',
   '^src/database/(open|pg-session)\\.ts$',
+  '^src/notifications/(outside-post|pg-boss-queue)\\.ts$',
   '^src/observability/(otel-tracing|traced-log)\\.ts$',
 ];
 

@@ -17,12 +17,17 @@ import { createCore } from './core.ts';
 import { migrate } from './database/migrator.ts';
 import { type Database, openDatabase } from './database/open.ts';
 import { ownPrivateKey } from './devices/own-keys.ts';
+import { createPushChannel } from './devices/push-channel.ts';
 import { publicKeyOf } from './devices/subscription.ts';
 import { createMetricsServer } from './http/health.ts';
 import { createReadiness } from './http/readiness.ts';
 import { createHttpServer } from './http/server.ts';
 import { type IceProbe, startIceProbe } from './ice-servers/ice-probe.ts';
 import { openStunSession } from './ice-servers/stun-socket.ts';
+import type { Channel } from './notifications/channel.ts';
+import { createOutsidePost } from './notifications/outside-post.ts';
+import { PgBossQueue } from './notifications/pg-boss-queue.ts';
+import { createWebhook } from './notifications/webhook.ts';
 import type { Logger } from './observability/logger.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import { createOperationObserver } from './observability/operations.ts';
@@ -95,7 +100,19 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
         'where clients connect directly',
     );
   }
+  const told: Channel[] = [];
+  const posts: { close(): void }[] = [];
+  if (config.webhook) {
+    const post = createOutsidePost({ ...config.webhook, timeoutMs: TIMINGS.webhookAnswerMs });
+    posts.push(post);
+    told.push(createWebhook({ ...config.webhook, post, now }));
+  }
   const vapid = config.webPush && (await vapidOf(config.webPush, database.db));
+  if (config.webPush && vapid) {
+    const post = createOutsidePost({ ...config.webPush.endpoints, timeoutMs: TIMINGS.webhookAnswerMs });
+    posts.push(post);
+    told.push(createPushChannel({ db: database.db, vapid, post, now }));
+  }
   const core = createCore({
     database,
     pulse: pulse ?? database,
@@ -111,6 +128,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     logger,
     tracing,
     instanceId,
+    notifications: told.length === 0 ? null : { queue: new PgBossQueue(database.db), channels: told },
   });
   const { services, instances } = core;
   if (database.pool !== null) metrics.observePool('calls', database.pool);
@@ -177,6 +195,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
       await server.close();
       await probe.stop();
       await core.stop(LAST_WORK);
+      for (const post of posts) post.close();
       const spansSent = tracing?.close(LAST_CONNECTIONS);
       await log.close();
       await channels.close();

@@ -23,6 +23,15 @@ export function checkProduction(values: SettingValues, report: Report): void {
     const weakness = values[name] && weaknessOf(values[name]);
     if (weakness) report(name, `${weakness}; ${RANDOM} \`openssl rand -base64 48\` makes it`);
   }
+  for (const [index, secret] of (values.WEBHOOK_SECRETS ?? []).entries()) {
+    const weakness = weaknessOf(secret.slice('whsec_'.length));
+    if (weakness) {
+      report(
+        'WEBHOOK_SECRETS',
+        `item ${index + 1} ${weakness}; ${RANDOM} \`echo whsec_$(openssl rand -base64 32)\` makes it`,
+      );
+    }
+  }
   for (const [index, secret] of (values.TURN_SECRETS?.valid ?? []).entries()) {
     // HMAC-SHA1 wants a key as long as its hash (RFC 2104, section 3), and every participant gets something to
     // try guesses on.

@@ -19,6 +19,11 @@ import type { AllowedEndpoints } from './devices/subscription.ts';
 import type { Services } from './graphql/services.ts';
 import { createIceServerService } from './ice-servers/ice-server.service.ts';
 import { RingBoard } from './incoming/ring-board.ts';
+import type { Channel } from './notifications/channel.ts';
+import { createDeadLetterService } from './notifications/dead-letter.service.ts';
+import { Deliverer } from './notifications/deliverer.ts';
+import type { NoticeQueue } from './notifications/notice-queue.ts';
+import { Notices } from './notifications/notices.ts';
 import { watchDeliveries, watchSignals } from './observability/entries.ts';
 import type { Logger } from './observability/logger.ts';
 import type { Metrics } from './observability/metrics.ts';
@@ -58,6 +63,8 @@ export interface CoreParts {
   readonly tracing: Tracing | null;
   /** A UUID. */
   readonly instanceId: string;
+  /** Who is told of calls beside those who look; null where nobody is. */
+  readonly notifications: { readonly queue: NoticeQueue; readonly channels: readonly Channel[] } | null;
 }
 
 export interface Core {
@@ -105,13 +112,28 @@ export function createCore(parts: CoreParts): Core {
     statesAfter: (known) => outbox.statesAfter(known),
     onError: (error) => warn('A call on this instance could not be followed', error),
   });
+  const { notifications } = parts;
+  const notices = notifications && new Notices(notifications.queue, notifications.channels);
+  const deliverers = (notifications?.channels ?? []).map((channel) => {
+    metrics.observeChannel(channel.name);
+    return new Deliverer({
+      queue: notifications!.queue,
+      channel,
+      readCall: (callId) => readCall(db, callId),
+      onSettled: (outcome, seconds) => metrics.notificationSettled(channel.name, outcome, seconds),
+      onError: (what, error) => warn(`The channel ${channel.name} failed to ${what}`, error),
+      now,
+    });
+  });
   const self = { id: instanceId, hasRedis: parts.hasRedis };
   const instances = createInstances(database, pulse.db, () => unit, self, TIMINGS.deadAfterMs);
   const unit: CallUnit = new CallUnit(database, outbox, config.limits, {
     outage: instances.outage,
-    changed(call, facts) {
+    ...(notices && { saved: (tx, before, after, at) => notices.enqueue(tx, before, after, at) }),
+    changed(call, facts, change) {
       countFacts(metrics, call, facts);
       logLife(logger, call, facts);
+      if (change.rings !== null || change.ended) for (const deliverer of deliverers) deliverer.wake();
     },
   });
   const background = new Background((what, error) => warn(`${what} is tried again`, error));
@@ -165,6 +187,7 @@ export function createCore(parts: CoreParts): Core {
     silence: createSilenceService(database),
     devices: createDeviceService({ database, maxDevices: config.limits.maxDevices, ...parts.webPush }),
     iceServers: createIceServerService({ ...config.ice, whyNoSeat: seatRefusal, now }),
+    deadLetters: createDeadLetterService(notifications?.queue ?? null),
     subscriptions: {
       callEvents: (viewer, args, socket) => seats.open(viewer, args, socket),
       incomingCalls: (viewer) => rings.open(viewer.userId),
@@ -178,10 +201,15 @@ export function createCore(parts: CoreParts): Core {
     async start() {
       await seats.listen();
       await sweeper.start();
+      if (notifications) {
+        await notifications.queue.open(notifications.channels.map(({ name }) => name));
+        for (const deliverer of deliverers) deliverer.start();
+      }
     },
     async stop(lastWorkMs) {
       await background.close(lastWorkMs);
       const farewell = async () => {
+        await Promise.all(deliverers.map((deliverer) => deliverer.stop(lastWorkMs / 2)));
         await sweeper.stop();
         await outbox.sweep().catch((error) => warn('What is unpublished is left to other instances', error));
         await instances.leave().catch((error) => warn('Other instances find out by themselves', error));

@@ -153,6 +153,7 @@ async function create(
     call.version = 1;
     const change = changeBetween(null, call, facts);
     await insertCall(tx, call, { at: now, change, facts });
+    await unit.saved(tx, null, call, now);
     await rememberInitiation(tx, callerId, input, call.id, false, now);
     return { call, row: { callId: call.id, version: 1, at: now, change, facts, expiresAt: call.expiresAt } };
   });

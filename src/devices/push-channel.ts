@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import webPush from 'web-push';
 import type { Db } from '../calls/call.repository.ts';
 import { type Channel, DeliveryFailed, Undeliverable } from '../notifications/channel.ts';
+import type { OutsidePost } from '../notifications/outside-post.ts';
 import { PUSHED, pushMessage, pushOptions } from './push-message.ts';
 
 /** Notices by web push, to each browser that a user has registered. */
@@ -9,22 +10,13 @@ import { PUSHED, pushMessage, pushOptions } from './push-message.ts';
 export interface PushChannelDeps {
   readonly db: Db;
   readonly vapid: { readonly subject: string; readonly publicKey: string; readonly privateKey: string };
-  /**
-   * Posts to a URL that a client gave: it refuses what it must not reach, follows nothing and reads no answer.
-   * Resolves with the status. What it throws names no URL.
-   */
-  readonly post: (
-    url: string,
-    request: { readonly headers: Readonly<Record<string, string>>; readonly body: Buffer },
-    signal: AbortSignal,
-  ) => Promise<number>;
+  /** The endpoint is a client's word. */
+  readonly post: OutsidePost;
   readonly now: () => number;
-  /** A push service said that a subscription is gone, and it was dropped. */
-  readonly onGone: () => void;
 }
 
 export function createPushChannel(deps: PushChannelDeps): Channel {
-  const { db, vapid, now } = deps;
+  const { db, vapid, post, now } = deps;
   return {
     name: 'push',
     kinds: PUSHED,
@@ -53,16 +45,12 @@ export function createPushChannel(deps: PushChannelDeps): Channel {
         JSON.stringify(message),
         { ...pushOptions(message, now()), vapidDetails: vapid, contentEncoding: 'aes128gcm' },
       );
-      const status = await deps.post(
-        endpoint,
-        { headers: textOf(request.headers), body: request.body },
-        signal,
-      );
+      const headers = textOf(request.headers);
+      const { status } = await post(new URL(endpoint), headers, request.body, signal);
       if (status >= 200 && status < 300) return 'delivered';
       if (status === 404 || status === 410) {
         // Registered anew meanwhile it has another endpoint, and is another row.
         await db.deleteFrom('devices').where('id', '=', id).where('endpoint', '=', endpoint).execute();
-        deps.onGone();
         return 'gone';
       }
       const what = `The push service answered ${status}`;

@@ -7,6 +7,7 @@ import '../calls/incoming.schema.ts';
 import '../conversations/conversation.schema.ts';
 import '../devices/device.schema.ts';
 import '../ice-servers/ice-server.schema.ts';
+import '../notifications/dead-letter.schema.ts';
 import '../signals/signal.schema.ts';
 import '../silence/silence.schema.ts';
 

@@ -1,6 +1,7 @@
 import type { Viewer } from '../auth/viewer.ts';
 import type { CallStatus, CallType, CallView, StateEvent } from '../calls/call-view.ts';
 import type { Rejection } from '../errors.ts';
+import type { DeadLetter } from '../notifications/notice-queue.ts';
 import type { Signal } from '../signals/signal.ts';
 
 /**
@@ -255,6 +256,14 @@ export interface SubscriptionService {
   incomingCalls(viewer: Viewer): Promise<AsyncIterableIterator<IncomingCallEvent>>;
 }
 
+/** Notifications that were given up. Scope `admin` is the schema's to check. */
+export interface DeadLetterService {
+  /** The oldest first. An `after` that is none of them is a GraphQL error, BAD_USER_INPUT. */
+  deadLetters(page: { first: number; after: string | null }): Promise<readonly DeadLetter[]>;
+  /** Null: all. How many are on their way again. */
+  redeliver(ids: readonly string[] | null): Promise<number>;
+}
+
 export interface Services {
   readonly calls: CallService;
   readonly signals: SignalService;
@@ -262,5 +271,6 @@ export interface Services {
   readonly silence: SilenceService;
   readonly devices: DeviceService;
   readonly iceServers: IceServerService;
+  readonly deadLetters: DeadLetterService;
   readonly subscriptions: SubscriptionService;
 }

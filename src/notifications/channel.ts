@@ -35,6 +35,13 @@ export interface Receiver {
 /** `gone`: there is no such receiver any more, and nothing to try again. */
 export type Delivered = 'delivered' | 'gone';
 
+/**
+ * How a job ended, or an attempt. `over`: the ring was; `expired`: nobody would have heard of it in time;
+ * `retried`: it failed and is made again; `dead`: it is among the dead letters.
+ */
+export const DELIVERY_OUTCOMES = ['delivered', 'gone', 'over', 'expired', 'retried', 'dead'] as const;
+export type DeliveryOutcome = (typeof DELIVERY_OUTCOMES)[number];
+
 /** It did not work now. The message names no secret, address or person. */
 export class DeliveryFailed extends Error {
   override readonly name: string = 'DeliveryFailed';

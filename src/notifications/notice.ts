@@ -88,8 +88,34 @@ export function noticesBetween(before: Call | null, after: Call, at: number): No
     if (!userIds) return [];
     const seq = after.version * NOTICE_KINDS.length + place;
     const expiresAt = kind === 'incoming' ? lastDeadline(after, userIds) : null;
-    return [{ id: `${after.id}.${seq}`, callId: after.id, seq, kind, userIds, at, expiresAt, call }];
+    return [{ id: `${after.id}-${seq}`, callId: after.id, seq, kind, userIds, at, expiresAt, call }];
   });
+}
+
+/** For these of its users alone, and with no more of the others than the caller. */
+export function narrowed(notice: Notice, userIds: readonly string[]): Notice {
+  const { call } = notice;
+  const shown = new Set([call.callerId, ...userIds]);
+  return {
+    ...notice,
+    userIds,
+    call: { ...call, participants: call.participants.filter(({ userId }) => shown.has(userId)) },
+  };
+}
+
+/**
+ * The notice as it may be delivered now: a ring goes to those alone who are still rung. Null where nobody is.
+ * `call`: as it is now; null where there is none any more.
+ */
+export function stillTrue(notice: Notice, call: Call | null, now: number): Notice | null {
+  if (notice.kind !== 'incoming') return notice;
+  const rung = notice.userIds.filter((userId) => {
+    const participant = call?.participants.find((p) => p.userId === userId);
+    if (participant?.invitation !== 'RINGING' || participant.silence !== null) return false;
+    return (participant.ringDeadline ?? 0) > now;
+  });
+  if (rung.length === 0) return null;
+  return rung.length === notice.userIds.length ? notice : { ...notice, userIds: rung };
 }
 
 function ringChange(was: Participant | undefined, is: Participant, call: Call): NoticeKind | null {

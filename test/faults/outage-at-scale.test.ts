@@ -58,6 +58,7 @@ async function instanceOn(
     channels,
     rates: UNLIMITED,
     instanceId: randomUUID(),
+    notifications: null,
     hasRedis: true,
     config: loadConfig({
       DATABASE_URL: databaseUrl,

@@ -108,6 +108,7 @@ export class FakeServices {
         refreshAt: AT,
       }),
     },
+    deadLetters: { deadLetters: async () => [], redeliver: async () => 0 },
     subscriptions: {
       callEvents: async (_viewer, { callId, after }, socket) => {
         if (socket === null) throw new CodedError('BAD_USER_INPUT', 'callEvents wants a WebSocket.');

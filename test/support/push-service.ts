@@ -14,7 +14,12 @@ export interface PushedMessage {
   readonly message: Record<string, unknown> & { readonly kind: string; readonly callId: string };
   readonly headers: Readonly<Record<string, string>>;
   /** Of the token that the server signed. */
-  readonly sender: { readonly key: string; readonly aud: unknown; readonly sub: unknown; readonly exp: number };
+  readonly sender: {
+    readonly key: string;
+    readonly aud: unknown;
+    readonly sub: unknown;
+    readonly exp: number;
+  };
 }
 
 export interface TestBrowser {
@@ -50,7 +55,11 @@ export async function startPushService(): Promise<PushService> {
     try {
       const sender = await senderOf(request);
       const text = decrypt(body, keys);
-      browser.got.push({ message: JSON.parse(text), headers: request.headers as Record<string, string>, sender });
+      browser.got.push({
+        message: JSON.parse(text),
+        headers: request.headers as Record<string, string>,
+        sender,
+      });
       browser.onMessage?.(text);
       response.writeHead(201, { location: `${url}/receipt` }).end();
     } catch (error) {
