@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import webPush from 'web-push';
+import { ownPrivateKey } from '../../src/devices/own-keys.ts';
 import { startTestApp, tokenFor } from '../support/app.ts';
 import { type Client, createClient } from '../support/client.ts';
 import * as operations from '../support/operations.ts';
@@ -112,20 +113,20 @@ describe('A device', () => {
   });
 });
 
-describe('Web push', () => {
-  it('that is off is said to whoever registers', async () => {
-    await using app = await off();
-    const ada = createClient({ url: app.url, token: await tokenFor('ada') });
-    expect((await ada.query(operations.Devices, {})).webPushKey).toBeNull();
-    expect(await register(ada)).toMatchObject({
-      code: 'WEB_PUSH_OFF',
-      message: 'This server sends no web push.',
-    });
-    await ada.dispose();
+it('Web push that is off is said to whoever registers', async () => {
+  const app = await startTestApp({ DATABASE_URL: world.databaseUrl, REDIS_URL: world.redis.url });
+  const ada = createClient({ url: app.url, token: await tokenFor('ada') });
+  expect((await ada.query(operations.Devices, {})).webPushKey).toBeNull();
+  expect(await register(ada)).toMatchObject({
+    code: 'WEB_PUSH_OFF',
+    message: 'This server sends no web push.',
   });
+  await ada.dispose();
+  await app.stop();
+});
 
-  async function off() {
-    const app = await startTestApp({ DATABASE_URL: world.databaseUrl });
-    return { url: app.url, [Symbol.asyncDispose]: () => app.stop() };
-  }
+it('The key that a demo makes is the same at every start, also of two at once', async () => {
+  const { db } = world.database;
+  const keys = await Promise.all([ownPrivateKey(db), ownPrivateKey(db)]);
+  expect(new Set([...keys, await ownPrivateKey(db)]).size).toBe(1);
 });
