@@ -1,4 +1,4 @@
-import { lookup as lookUp } from 'node:dns';
+import { type LookupAddress, type LookupOptions, lookup } from 'node:dns';
 import {
   type ClientRequestArgs,
   Agent as HttpAgent,
@@ -29,7 +29,15 @@ export interface OutsidePostOptions {
   readonly allowPrivate: boolean;
   /** Milliseconds for all of it: the name, the connection, the request, the answer. */
   readonly timeoutMs: number;
+  /** The system's resolver, unless given. */
+  readonly lookUp?: LookUp;
 }
+
+type LookUp = (
+  name: string,
+  options: LookupOptions & { all: true },
+  answer: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
 
 /** Bytes of an answer's body that are read, so that its connection can be used again; past them it is cut. */
 const ENOUGH = 16_384;
@@ -37,12 +45,12 @@ const ENOUGH = 16_384;
 class Refused extends DeliveryFailed {}
 
 export function createOutsidePost(options: OutsidePostOptions): OutsidePost & { close(): void } {
-  const { allowHttp, allowPrivate, timeoutMs } = options;
+  const { allowHttp, allowPrivate, timeoutMs, lookUp = lookup } = options;
   const connection = { keepAlive: true, maxSockets: 64, maxFreeSockets: 8, timeout: 30_000 };
   const agents = { http: new HttpAgent(connection), https: new HttpsAgent(connection) };
 
   /** Every address of the name has to be one to go to, so that none depends on which is tried first. */
-  const lookup: LookupFunction = (hostname, given, answer) => {
+  const checkedLookup: LookupFunction = (hostname, given, answer) => {
     lookUp(hostname, { ...given, all: true }, (error, addresses) => {
       if (error) return answer(error, []);
       const refusal = addresses
@@ -67,7 +75,7 @@ export function createOutsidePost(options: OutsidePostOptions): OutsidePost & { 
     const given: ClientRequestArgs = {
       method: 'POST',
       headers: { ...headers, 'content-length': Buffer.byteLength(body) },
-      lookup,
+      lookup: checkedLookup,
       signal: AbortSignal.any([signal, deadline]),
     };
     try {

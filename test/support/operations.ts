@@ -308,6 +308,30 @@ export const TerminateCall = graphql(`
   }
 `);
 
+export const DeadLetters = graphql(`
+  query DeadLetters($first: Int, $after: ID) {
+    deadLetters(first: $first, after: $after) {
+      id
+      channel
+      receiver
+      notificationId
+      kind
+      callId
+      sequence
+      at
+      failedAt
+      attempts
+      error
+    }
+  }
+`);
+
+export const Redeliver = graphql(`
+  mutation Redeliver($ids: [ID!]) {
+    redeliver(ids: $ids)
+  }
+`);
+
 export const CallEvents = graphql(`
   subscription CallEvents($callId: ID!, $sessionId: ID!, $after: Cursor) {
     callEvents(callId: $callId, sessionId: $sessionId, after: $after) {

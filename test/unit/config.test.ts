@@ -70,6 +70,7 @@ describe('loadConfig', () => {
         maxDevices: 20,
       },
       ice: { servers: [], turn: null, problems: [] },
+      webhook: null,
       webPush: {
         privateKey: null,
         subject: 'mailto:nobody@example.com',
@@ -446,6 +447,54 @@ describe('identity settings', () => {
     expect(problemsOf({ ...env, NODE_ENV: 'production', DATA_DIR: '/data' })).toEqual([
       expect.stringMatching(/^JWT_JWKS_URL .*https/),
     ]);
+  });
+});
+
+describe('the webhook', () => {
+  const secret = (bytes: number) => `whsec_${randomBytes(bytes).toString('base64')}`;
+  const WEBHOOK_URL = 'https://app.example/hooks?key=hidden';
+
+  it('has a URL and one or two secrets, the newest first', () => {
+    const secrets = [secret(32), secret(24)];
+    const { webhook } = loadConfig({ WEBHOOK_URL, WEBHOOK_SECRETS: secrets.join(', ') });
+    expect(webhook).toEqual({ url: WEBHOOK_URL, secrets, allowHttp: false, allowPrivate: false });
+  });
+
+  it.each<[string, Record<string, string>, RegExp]>([
+    ['a URL alone', { WEBHOOK_URL }, /^WEBHOOK_SECRETS is not set while WEBHOOK_URL is/],
+    ['secrets alone', { WEBHOOK_SECRETS: secret(32) }, /^WEBHOOK_URL is not set while WEBHOOK_SECRETS is/],
+    ['three', { WEBHOOK_URL, WEBHOOK_SECRETS: [1, 2, 3].map(() => secret(32)).join() }, /has more than two/],
+    ['a short one', { WEBHOOK_URL, WEBHOOK_SECRETS: secret(23) }, /item 1 is too short/],
+    ['a long one', { WEBHOOK_URL, WEBHOOK_SECRETS: secret(65) }, /item 1 is too long/],
+    ['one of another form', { WEBHOOK_URL, WEBHOOK_SECRETS: 'hidden' }, /item 1 is not `whsec_` and base64/],
+    [
+      'no TLS',
+      { WEBHOOK_URL: 'http://hidden.example', WEBHOOK_SECRETS: secret(32) },
+      /WEBHOOK_ALLOW_HTTP=true/,
+    ],
+  ])('is refused with %s, and shows no value', (_name, env, problem) => {
+    const found = problemsOf(env);
+    expect(found).toEqual([expect.stringMatching(problem)]);
+    expect(found.join()).not.toContain('hidden');
+  });
+
+  it('goes without TLS, or into a private network, where that is said', () => {
+    const { webhook } = loadConfig({
+      WEBHOOK_URL: 'http://backend:8080/hooks',
+      WEBHOOK_SECRETS: secret(32),
+      WEBHOOK_ALLOW_HTTP: 'true',
+      WEBHOOK_ALLOW_PRIVATE: 'true',
+    });
+    expect(webhook).toMatchObject({ allowHttp: true, allowPrivate: true });
+  });
+
+  it('has in production no secret that is an example', () => {
+    const env = { ...JWT, NODE_ENV: 'production', DATABASE_URL: 'postgres://db/app', WEBHOOK_URL };
+    const weak = `whsec_${Buffer.from('0'.repeat(32)).toString('base64')}`;
+    expect(problemsOf({ ...env, WEBHOOK_SECRETS: weak })).toEqual([
+      expect.stringMatching(/^WEBHOOK_SECRETS item 1 .*openssl rand -base64 32/),
+    ]);
+    expect(problemsOf({ ...env, WEBHOOK_SECRETS: secret(32) })).toEqual([]);
   });
 });
 

@@ -54,6 +54,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   'Query.call': [operations.GetCall, ({ callId }) => ({ id: callId })],
   'Call.timeline': [operations.GetTimeline, ({ callId }) => ({ id: callId })],
   'Query.calls': [operations.GetCalls, () => ({ first: 100 })],
+  'Query.deadLetters': [operations.DeadLetters, () => ({ first: 1 })],
   'Query.iceServers': [operations.GetIceServers, ({ callId }) => ({ callId })],
   'Mutation.initiateCall': [
     operations.InitiateCall,
@@ -98,6 +99,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   ],
   'Mutation.deleteConversation': [operations.DeleteConversation, () => ({ id: 'nowhere' })],
   'Mutation.terminateCall': [operations.TerminateCall, ({ callId }) => ({ callId })],
+  'Mutation.redeliver': [operations.Redeliver, () => ({ ids: [] })],
   'Query.devices': [operations.Devices, () => ({})],
   'Query.webPushKey': [operations.Devices, () => ({})],
   'Query.mutedConversations': [operations.MutedConversations, () => ({})],
