@@ -5,6 +5,9 @@ import { fetchDemo, namesOf } from '../people.ts';
 
 declare const self: ServiceWorkerGlobalScope;
 
+/** How long it shows that a call was answered or declined, milliseconds. */
+const NO_NEWS = 3_000;
+
 // The newest version at once: it has no page to disagree with.
 self.addEventListener('install', (event) => event.waitUntil(self.skipWaiting()));
 self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));
@@ -33,6 +36,16 @@ async function tell(message: PushMessage): Promise<void> {
   const names = namesOf(await fetchDemo());
   const { title, ...options } = wordsFor(message, names(message.callerId));
   await self.registration.showNotification(title, { ...options, tag: message.callId, data: message });
+  // No news to who did it. Not before this push is done with: the browser wants to have shown something then.
+  if (message.kind === 'answered_elsewhere' || message.kind === 'declined') {
+    setTimeout(() => void forget(message), NO_NEWS);
+  }
+}
+
+async function forget({ callId, seq }: PushMessage): Promise<void> {
+  for (const notification of await self.registration.getNotifications({ tag: callId })) {
+    if ((notification.data as PushMessage).seq === seq) notification.close();
+  }
 }
 
 interface Words extends NotificationOptions {
