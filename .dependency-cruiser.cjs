@@ -7,6 +7,8 @@
 const PURE = [
   '^src/calls/(call|call-rules|call-view|changes|deadlines)\\.ts$',
   '^src/seats/seat-rules\\.ts$',
+  '^src/notifications/(notice|outside-address)\\.ts$',
+  '^src/devices/(subscription|push-message)\\.ts$',
   '^src/signals/(ice-candidate|session-description|signal|validate-signal)\\.ts$',
   '^src/ice-servers/(ice-server-url|stun-message|turn-credential)\\.ts$',
   '^src/call-log/cursor\\.ts$',
@@ -21,6 +23,7 @@ const ADAPTERS = [
   '^src/rate-limits/flexible-[^/]*\\.ts$',
   '^src/ice-servers/stun-socket\\.ts$',
   '^src/database/(open|pg-session)\\.ts$',
+  '^src/notifications/(outside-post|pg-boss-queue)\\.ts$',
   '^src/observability/(otel-tracing|traced-log)\\.ts$',
 ];
 
@@ -114,7 +117,7 @@ module.exports = {
       from: { path: '^demo/' },
       to: {
         path: '^(src|client|migrations|test|bench|scripts)/',
-        pathNot: '^client/src/(index|react/index)\\.ts$',
+        pathNot: '^client/src/(index|react/index|worker)\\.ts$',
       },
     },
     {

@@ -15,12 +15,19 @@ import { type Config, TIMINGS } from './config.ts';
 import { hasTurn, type IceConfig, isValid } from './config-ice.ts';
 import { createCore } from './core.ts';
 import { migrate } from './database/migrator.ts';
-import { openDatabase } from './database/open.ts';
+import { type Database, openDatabase } from './database/open.ts';
+import { ownPrivateKey } from './devices/own-keys.ts';
+import { createPushChannel } from './devices/push-channel.ts';
+import { publicKeyOf } from './devices/subscription.ts';
 import { createMetricsServer } from './http/health.ts';
 import { createReadiness } from './http/readiness.ts';
 import { createHttpServer } from './http/server.ts';
 import { type IceProbe, startIceProbe } from './ice-servers/ice-probe.ts';
 import { openStunSession } from './ice-servers/stun-socket.ts';
+import type { Channel } from './notifications/channel.ts';
+import { createOutsidePost } from './notifications/outside-post.ts';
+import { PgBossQueue } from './notifications/pg-boss-queue.ts';
+import { createWebhook } from './notifications/webhook.ts';
 import type { Logger } from './observability/logger.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import { createOperationObserver } from './observability/operations.ts';
@@ -40,6 +47,8 @@ export interface App {
   stop(): Promise<void>;
 }
 
+/** Web push is off. */
+const NOWHERE = { allowHttp: false, allowPrivate: false };
 /** In which everyone of a demo may call everyone. */
 const DEMO_CONVERSATION = 'demo';
 /** Its page, as `npm run build:demo` leaves it beside the sources, and `npm run build` in dist/. */
@@ -98,6 +107,19 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
         'where clients connect directly',
     );
   }
+  const told: Channel[] = [];
+  const posts: { close(): void }[] = [];
+  if (config.webhook) {
+    const post = createOutsidePost({ ...config.webhook, timeoutMs: TIMINGS.webhookAnswerMs });
+    posts.push(post);
+    told.push(createWebhook({ ...config.webhook, post, now }));
+  }
+  const vapid = config.webPush && (await vapidOf(config.webPush, database.db));
+  if (config.webPush && vapid) {
+    const post = createOutsidePost({ ...config.webPush.endpoints, timeoutMs: TIMINGS.webhookAnswerMs });
+    posts.push(post);
+    told.push(createPushChannel({ db: database.db, vapid, post, now }));
+  }
   const core = createCore({
     database,
     pulse: pulse ?? database,
@@ -107,11 +129,13 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     hasRedis: redis !== null,
     config,
     metrics,
+    webPush: { webPushKey: vapid?.publicKey ?? null, endpoints: config.webPush?.endpoints ?? NOWHERE },
     now,
     warn,
     logger,
     tracing,
     instanceId,
+    notifications: told.length === 0 ? null : { queue: new PgBossQueue(database.db), channels: told },
   });
   const { services, instances } = core;
   if (database.pool !== null) metrics.observePool('calls', database.pool);
@@ -178,6 +202,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
       await server.close();
       await probe.stop();
       await core.stop(LAST_WORK);
+      for (const post of posts) post.close();
       const spansSent = tracing?.close(LAST_CONNECTIONS);
       await log.close();
       await channels.close();
@@ -258,6 +283,11 @@ function startProbe(ice: IceConfig, metrics: Metrics, logger: Logger): IceProbe 
     logger.info({ servers: probe.skipped }, 'TURN over DTLS is given to participants, and not probed');
   }
   return probe;
+}
+
+async function vapidOf({ privateKey, subject }: NonNullable<Config['webPush']>, db: Database['db']) {
+  const key = privateKey ?? (await ownPrivateKey(db));
+  return { subject, privateKey: key, publicKey: publicKeyOf(key) as string };
 }
 
 async function firstContact(log: CallLog): Promise<void> {

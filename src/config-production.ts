@@ -13,9 +13,24 @@ const RANDOM = 'allowed in production: a random one, as';
 export function checkProduction(values: SettingValues, report: Report): void {
   checkProductionDatabase(values, report);
   checkPassword('REDIS_URL', values.REDIS_URL, report);
+  if (values.VAPID_PRIVATE_KEY && weaknessOf(values.VAPID_PRIVATE_KEY)) {
+    report(
+      'VAPID_PRIVATE_KEY',
+      `is no product of chance; ${RANDOM} \`npx web-push generate-vapid-keys\` makes it`,
+    );
+  }
   for (const name of ['JWT_SECRET', 'JWT_PREVIOUS_SECRET'] as const) {
     const weakness = values[name] && weaknessOf(values[name]);
     if (weakness) report(name, `${weakness}; ${RANDOM} \`openssl rand -base64 48\` makes it`);
+  }
+  for (const [index, secret] of (values.WEBHOOK_SECRETS ?? []).entries()) {
+    const weakness = weaknessOf(secret.slice('whsec_'.length));
+    if (weakness) {
+      report(
+        'WEBHOOK_SECRETS',
+        `item ${index + 1} ${weakness}; ${RANDOM} \`echo whsec_$(openssl rand -base64 32)\` makes it`,
+      );
+    }
   }
   for (const [index, secret] of (values.TURN_SECRETS?.valid ?? []).entries()) {
     // HMAC-SHA1 wants a key as long as its hash (RFC 2104, section 3), and every participant gets something to

@@ -14,6 +14,7 @@ import {
   text,
   url,
 } from './config-values.ts';
+import { publicKeyOf } from './devices/subscription.ts';
 import { readTrustedDocuments } from './graphql/trusted-documents.ts';
 import { isProxyName } from './http/client-address.ts';
 import { checkIceServers, checkIceServerUrl, MAX_URLS } from './ice-servers/ice-server-url.ts';
@@ -52,6 +53,20 @@ const trustedDocuments = list(text(1, 4096)).transform((names, context) => {
   for (const message of read.problems) context.addIssue({ code: 'custom', message });
   return z.NEVER;
 });
+
+const webhookSecret = checkedBy((value) => {
+  const encoded = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(value)?.[1];
+  if (encoded === undefined || encoded.length % 4 !== 0) return 'is not `whsec_` and base64';
+  const bytes = Buffer.from(encoded, 'base64').length;
+  return bytes < 24 ? 'is too short' : bytes > 64 ? 'is too long' : null;
+});
+
+const vapidKey = checkedBy((value) => (publicKeyOf(value) === null ? 'is not a private key of P-256' : null));
+const subject = checkedBy((value) =>
+  /^mailto:[^\s@]+@[^\s@]+$/.test(value) || (value.startsWith('https://') && URL.canParse(value))
+    ? null
+    : 'is neither a mailto: nor an https: URL',
+);
 
 const proxyName = checkedBy((value) =>
   value === 'none' || isProxyName(value) ? null : 'is neither an address nor a range nor one of the words',
@@ -416,6 +431,70 @@ export const SETTINGS = {
     default: 'false',
     why: 'most calls need no TURN server: one misspelt is no reason to have none; `video_turn_config_valid` tells',
     schema: boolean,
+  }),
+  WEBHOOK_URL: setting({
+    group: 'Notifications',
+    about:
+      "Where the app's back end hears of rings, their ends and the ends of calls, by POST (docs/webhooks.md). Needs WEBHOOK_SECRETS.",
+    allowed: '`https://` URL; `http://` too with WEBHOOK_ALLOW_HTTP',
+    default: null,
+    why: 'whom to tell is for the deployment to say; without it nothing is written down for it',
+    secret: true,
+    schema: url('https', 'http'),
+  }),
+  WEBHOOK_SECRETS: setting({
+    group: 'Notifications',
+    about:
+      'Secrets that sign those messages (Standard Webhooks), each of them; a new one goes beside the old until the receiver has it.',
+    allowed: 'one or two of `whsec_` with 24 to 64 bytes in base64 after it',
+    default: null,
+    why: 'a default would let anyone pretend to be this server',
+    secret: true,
+    schema: list(webhookSecret).refine((secrets) => secrets.length <= 2, { error: 'has more than two' }),
+  }),
+  WEBHOOK_ALLOW_HTTP: setting({
+    group: 'Notifications',
+    about: 'Lets WEBHOOK_URL be without TLS. Whoever is on the way then reads who calls whom.',
+    allowed: '`true` or `false`',
+    default: 'false',
+    why: 'what is told is about people; a network of one machine or one cluster may be safe enough',
+    schema: boolean,
+  }),
+  WEBHOOK_ALLOW_PRIVATE: setting({
+    group: 'Notifications',
+    about:
+      "Lets WEBHOOK_URL lead to this machine or into a private network. Link-local addresses and clouds' metadata services are refused all the same.",
+    allowed: '`true` or `false`',
+    default: 'false',
+    why: 'a wrong name or a changed answer of the DNS must not turn the server against what stands beside it',
+    schema: boolean,
+  }),
+  VAPID_PRIVATE_KEY: setting({
+    group: 'Web push',
+    about:
+      'Private key with which rings are signed for browsers’ push services (RFC 8292); the public key is worked out from it. With another key every browser has to subscribe anew. Needs VAPID_SUBJECT.',
+    allowed: 'base64url, 32 bytes, as `npx web-push generate-vapid-keys` makes it',
+    default: null,
+    defaultNote: 'web push is off; a demo makes a key and keeps it with its data',
+    why: 'the key is what browsers have subscribed to, so it has to outlive the database',
+    secret: true,
+    schema: vapidKey,
+  }),
+  VAPID_SUBJECT: setting({
+    group: 'Web push',
+    about: 'Whom a push service may write to about what this server sends.',
+    allowed: '`mailto:` or `https:` URL',
+    default: null,
+    why: 'push services ask for it, and some refuse what is not real',
+    schema: subject,
+  }),
+  MAX_DEVICES: setting({
+    group: 'Web push',
+    about: 'Devices that one user may register for web push.',
+    allowed: '1 to 100',
+    default: '20',
+    why: 'more browsers than a person has; each is a request for every ring',
+    schema: integer(1, 100),
   }),
   METRICS_PER_CALL: setting({
     group: 'Observability',

@@ -57,8 +57,25 @@ export interface Config {
     readonly maxConnections: number;
     readonly maxConnectionsPerUser: number;
     readonly maxConnectionsPerAddress: number;
+    readonly maxDevices: number;
   };
   readonly ice: IceConfig;
+  /** The app's back end, which hears of rings and of ends; null: nobody does. */
+  readonly webhook: {
+    readonly url: string;
+    /** The newest first. */
+    readonly secrets: readonly string[];
+    readonly allowHttp: boolean;
+    readonly allowPrivate: boolean;
+  } | null;
+  /** Null: off. */
+  readonly webPush: {
+    /** Base64url; null, in a demo: made at the first start and kept in the database. */
+    readonly privateKey: string | null;
+    readonly subject: string;
+    /** Only of the internet, whatever the environment says: a client names them. */
+    readonly endpoints: { readonly allowHttp: boolean; readonly allowPrivate: boolean };
+  } | null;
   readonly metricsPerCall: boolean;
   readonly logLevel: SettingValues['LOG_LEVEL'];
   /** Where traces go; null: nowhere, and none are made. */
@@ -87,6 +104,13 @@ export const TIMINGS = {
   sweepMs: 1_000,
   /** How often state is fetched from the database while Redis is down: half of the 2 s promised. */
   statePollMs: 1_000,
+  /**
+   * How often each channel looks for notifications that are due, beside those that this instance has just made:
+   * the most that a ring made elsewhere waits. Half of the beat at which it says that it still works on some.
+   */
+  noticePollMs: 500,
+  /** Longest wait for the answer of a webhook's receiver, the look-up of its name included. */
+  webhookAnswerMs: 5_000,
   /** An idempotency key is kept as long as a client could still be retrying. */
   idempotencyKeptMs: 600_000,
   /** Window of the rates, which count by the minute. */
@@ -175,8 +199,19 @@ export function loadConfig(env: Environment = process.env): Config {
       maxConnections: values.MAX_CONNECTIONS,
       maxConnectionsPerUser: values.MAX_CONNECTIONS_PER_USER,
       maxConnectionsPerAddress: values.MAX_CONNECTIONS_PER_ADDRESS ?? defaultPerAddress(values),
+      maxDevices: values.MAX_DEVICES,
     },
     ice,
+    webhook:
+      values.WEBHOOK_URL === null || values.WEBHOOK_SECRETS === null
+        ? null
+        : {
+            url: values.WEBHOOK_URL,
+            secrets: values.WEBHOOK_SECRETS,
+            allowHttp: values.WEBHOOK_ALLOW_HTTP,
+            allowPrivate: values.WEBHOOK_ALLOW_PRIVATE,
+          },
+    webPush: webPushOf(values, demo),
     metricsPerCall: values.METRICS_PER_CALL,
     logLevel: values.LOG_LEVEL,
     tracing:
@@ -288,11 +323,35 @@ function checkTogether(
       report('CALL_DURATION_WARNING', 'is not less than MAX_CALL_DURATION; allowed: a shorter duration');
     }
   }
+  if (fine('VAPID_PRIVATE_KEY', 'VAPID_SUBJECT')) {
+    const { VAPID_PRIVATE_KEY: key, VAPID_SUBJECT: subject } = values;
+    if (key !== null && subject === null) {
+      report(
+        'VAPID_SUBJECT',
+        'is not set; allowed: a `mailto:` or `https:` URL, required with VAPID_PRIVATE_KEY',
+      );
+    } else if (key === null && subject !== null && !mode.demo) {
+      report('VAPID_PRIVATE_KEY', 'is not set; allowed: a private key, required with VAPID_SUBJECT');
+    }
+  }
   if (values.GRAPHIQL === true && values.TRUSTED_DOCUMENTS !== null) {
     report(
       'GRAPHIQL',
       'is true while TRUSTED_DOCUMENTS is set, which refuses what is written in it; allowed: one of them',
     );
+  }
+  if (
+    fine('WEBHOOK_URL', 'WEBHOOK_SECRETS') &&
+    (values.WEBHOOK_URL === null) !== (values.WEBHOOK_SECRETS === null)
+  ) {
+    const [missing, there] =
+      values.WEBHOOK_URL === null
+        ? (['WEBHOOK_URL', 'WEBHOOK_SECRETS'] as const)
+        : (['WEBHOOK_SECRETS', 'WEBHOOK_URL'] as const);
+    report(missing, `is not set while ${there} is; allowed: both or neither`);
+  }
+  if (fine('WEBHOOK_URL') && values.WEBHOOK_URL?.startsWith('http:') && !values.WEBHOOK_ALLOW_HTTP) {
+    report('WEBHOOK_URL', 'is not https; allowed: an https:// URL, or WEBHOOK_ALLOW_HTTP=true');
   }
   // A key that is wrong by itself is a key that was meant: issuer and audience are required with it too.
   const { JWT_SECRET: secret = 'wrong', JWT_JWKS_URL: jwksUrl = 'wrong' } = values;
@@ -337,6 +396,16 @@ function jwtOf(values: SettingValues): JwtConfig | null {
     return { secret, previousSecret: values.JWT_PREVIOUS_SECRET, jwksUrl: null, issuer, audience };
   }
   return jwksUrl === null ? null : { secret: null, jwksUrl, issuer, audience };
+}
+
+/** A push service that looks at it sees a name that nobody has (RFC 2606). */
+const NOBODY = 'mailto:nobody@example.com';
+
+function webPushOf(values: SettingValues, demo: boolean): Config['webPush'] {
+  const { VAPID_PRIVATE_KEY: privateKey, VAPID_SUBJECT: subject } = values;
+  if (privateKey === null && !demo) return null;
+  const endpoints = { allowHttp: false, allowPrivate: false };
+  return { privateKey, subject: subject ?? NOBODY, endpoints };
 }
 
 const HOUR = 3_600_000;

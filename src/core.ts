@@ -7,16 +7,23 @@ import { createCallService } from './calls/call.service.ts';
 import { logLife } from './calls/call-life-log.ts';
 import { countFacts } from './calls/call-metrics.ts';
 import { CallUnit } from './calls/call-unit.ts';
-import { viewOf } from './calls/changes.ts';
+import { ringViewOf } from './calls/changes.ts';
 import { Outbox } from './calls/outbox.ts';
 import { whyNoSeat } from './calls/seat-check.ts';
 import { Sweeper } from './calls/sweeper.ts';
 import { type Config, TIMINGS } from './config.ts';
 import { createConversationService } from './conversations/conversation.service.ts';
 import type { Database } from './database/open.ts';
+import { createDeviceService } from './devices/device.service.ts';
+import type { AllowedEndpoints } from './devices/subscription.ts';
 import type { Services } from './graphql/services.ts';
 import { createIceServerService } from './ice-servers/ice-server.service.ts';
 import { RingBoard } from './incoming/ring-board.ts';
+import type { Channel } from './notifications/channel.ts';
+import { createDeadLetterService } from './notifications/dead-letter.service.ts';
+import { Deliverer } from './notifications/deliverer.ts';
+import type { NoticeQueue } from './notifications/notice-queue.ts';
+import { Notices } from './notifications/notices.ts';
 import { watchDeliveries, watchSignals } from './observability/entries.ts';
 import type { Logger } from './observability/logger.ts';
 import type { Metrics } from './observability/metrics.ts';
@@ -25,6 +32,7 @@ import type { Rates } from './rate-limits/rates.ts';
 import { createInstances, type Instances } from './seats/instances.ts';
 import { SeatService } from './seats/seat.service.ts';
 import { createSignalService } from './signals/signal.service.ts';
+import { createSilenceService } from './silence/silence.service.ts';
 
 /**
  * One instance without its doors: the services over a database, a log and channels, and what runs beside
@@ -42,6 +50,11 @@ export interface CoreParts {
   readonly hasRedis: boolean;
   readonly config: Pick<Config, 'limits' | 'eventsKeptMs' | 'ice'>;
   readonly metrics: Metrics;
+  readonly webPush: {
+    /** Base64url; null: off. */
+    readonly webPushKey: string | null;
+    readonly endpoints: AllowedEndpoints;
+  };
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly warn: (what: string, error: unknown) => void;
@@ -50,6 +63,8 @@ export interface CoreParts {
   readonly tracing: Tracing | null;
   /** A UUID. */
   readonly instanceId: string;
+  /** Who is told of calls beside those who look; null where nobody is. */
+  readonly notifications: { readonly queue: NoticeQueue; readonly channels: readonly Channel[] } | null;
 }
 
 export interface Core {
@@ -70,7 +85,7 @@ export function createCore(parts: CoreParts): Core {
     ringing: (userIds) => ringsOf(db, userIds),
     async calls(callIds) {
       const calls = await readCalls(db, callIds);
-      return { calls: calls.map(({ call }) => viewOf(call)), now: calls[0]?.now ?? now() };
+      return { calls: calls.map(({ call }) => ringViewOf(call)), now: calls[0]?.now ?? now() };
     },
     onError: (error) => warn('Rings could not be read', error),
   });
@@ -97,13 +112,28 @@ export function createCore(parts: CoreParts): Core {
     statesAfter: (known) => outbox.statesAfter(known),
     onError: (error) => warn('A call on this instance could not be followed', error),
   });
+  const { notifications } = parts;
+  const notices = notifications && new Notices(notifications.queue, notifications.channels);
+  const deliverers = (notifications?.channels ?? []).map((channel) => {
+    metrics.observeChannel(channel.name);
+    return new Deliverer({
+      queue: notifications!.queue,
+      channel,
+      readCall: (callId) => readCall(db, callId),
+      onSettled: (outcome, seconds) => metrics.notificationSettled(channel.name, outcome, seconds),
+      onError: (what, error) => warn(`The channel ${channel.name} failed to ${what}`, error),
+      now,
+    });
+  });
   const self = { id: instanceId, hasRedis: parts.hasRedis };
   const instances = createInstances(database, pulse.db, () => unit, self, TIMINGS.deadAfterMs);
   const unit: CallUnit = new CallUnit(database, outbox, config.limits, {
     outage: instances.outage,
-    changed(call, facts) {
+    ...(notices && { saved: (tx, before, after, at) => notices.enqueue(tx, before, after, at) }),
+    changed(call, facts, change) {
       countFacts(metrics, call, facts);
       logLife(logger, call, facts);
+      if (change.rings !== null || change.ended) for (const deliverer of deliverers) deliverer.wake();
     },
   });
   const background = new Background((what, error) => warn(`${what} is tried again`, error));
@@ -154,7 +184,10 @@ export function createCore(parts: CoreParts): Core {
       onTaken: watchSignals(logger),
     }),
     conversations: createConversationService({ database, sweepDue: () => sweeper.sweepDue() }),
+    silence: createSilenceService(database),
+    devices: createDeviceService({ database, maxDevices: config.limits.maxDevices, ...parts.webPush }),
     iceServers: createIceServerService({ ...config.ice, whyNoSeat: seatRefusal, now }),
+    deadLetters: createDeadLetterService(notifications?.queue ?? null),
     subscriptions: {
       callEvents: (viewer, args, socket) => seats.open(viewer, args, socket),
       incomingCalls: (viewer) => rings.open(viewer.userId),
@@ -168,10 +201,15 @@ export function createCore(parts: CoreParts): Core {
     async start() {
       await seats.listen();
       await sweeper.start();
+      if (notifications) {
+        await notifications.queue.open(notifications.channels.map(({ name }) => name));
+        for (const deliverer of deliverers) deliverer.start();
+      }
     },
     async stop(lastWorkMs) {
       await background.close(lastWorkMs);
       const farewell = async () => {
+        await Promise.all(deliverers.map((deliverer) => deliverer.stop(lastWorkMs / 2)));
         await sweeper.stop();
         await outbox.sweep().catch((error) => warn('What is unpublished is left to other instances', error));
         await instances.leave().catch((error) => warn('Other instances find out by themselves', error));

@@ -20,6 +20,8 @@ export const REJECTION_CODES = {
   TOO_MANY_CALLEES: 'More people than a call may invite.',
   INVALID_INPUT: 'The input is not valid.',
   INVALID_SIGNAL: 'The signal is not valid.',
+  TOO_MANY_DEVICES: 'You have as many devices as you may have; unregister one first.',
+  WEB_PUSH_OFF: 'This server sends no web push.',
   RECIPIENT_NOT_IN_CALL: 'The recipient is not in the call under that joinSeq.',
   RATE_LIMITED: 'Too many requests; try again after retryAfterMs.',
   SIGNALING_UNAVAILABLE: 'The signal was not delivered; send it again with the same clientSeq.',

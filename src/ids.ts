@@ -14,7 +14,12 @@ const ID = /^[^\p{Cc}\p{Cs}]{1,128}$/u;
  * other names no call, so that one call has one name in the database, in channels and in keys.
  */
 export function isCallId(value: string): boolean {
-  return CALL_ID.test(value);
+  return isUuid(value);
 }
 
-const CALL_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+/** A UUID (RFC 9562) in lower case, as the server gives them out. */
+export function isUuid(value: string): boolean {
+  return UUID.test(value);
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;

@@ -14,6 +14,7 @@ import {
 import { fetchIceServers } from './ice-servers.ts';
 import { type IncomingCall, IncomingCalls, type IncomingEvents } from './incoming.ts';
 import type { LocalMedia } from './media/local-media.ts';
+import { type PushOptions, registerPush, unregisterPush } from './push.ts';
 import { uuid } from './uuid.ts';
 
 /** A call as the server has it. Instants are RFC 3339. */
@@ -161,6 +162,20 @@ export class Ringdown extends Emitter<RingdownEvents> {
   /** Null for no such call, or none of the user's. */
   async getCall(id: string): Promise<CallInfo | null> {
     return (await this.#connection.request(GetCallDocument, { id })).call ?? null;
+  }
+
+  /**
+   * From now on this browser is rung also while no page of the app is open: by a push, which the app's service
+   * worker shows. Do it at each start, once the user wants it and has allowed notifications. Rejects with a
+   * RingdownError UNSUPPORTED, a RejectionError TOO_MANY_DEVICES, or what the browser rejects with.
+   */
+  registerPush(registration: ServiceWorkerRegistration, options?: PushOptions): Promise<void> {
+    return registerPush(this.#connection, registration, options);
+  }
+
+  /** Takes that back: at sign-out, or the next user of this browser sees whose calls they are. */
+  unregisterPush(registration: ServiceWorkerRegistration): Promise<void> {
+    return unregisterPush(this.#connection, registration);
   }
 
   /**

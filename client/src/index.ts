@@ -27,3 +27,4 @@ export { IncomingCall, type IncomingEvents } from './incoming.ts';
 export type { LinkStats } from './links/link-stats.ts';
 export type { LinkState, MediaSource } from './links/types.ts';
 export * from './media/index.ts';
+export type { PushOptions } from './push.ts';

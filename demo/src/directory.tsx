@@ -3,6 +3,7 @@ import { Action, LoadAgain } from './buttons.tsx';
 import { Developers } from './developers.tsx';
 import { Icon } from './icons.tsx';
 import { type Demo, list, type Names } from './people.ts';
+import { PushSwitch } from './push-switch.tsx';
 import type { Session } from './session.ts';
 import { clock, endingOf, readinessOf } from './words.ts';
 
@@ -97,6 +98,7 @@ export function Directory({
           </li>
         ))}
       </ul>
+      <PushSwitch session={session} />
       <Developers demo={demo} />
     </main>
   );

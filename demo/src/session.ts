@@ -10,6 +10,7 @@ import {
 import { useCalls, useConnection, useIncomingCalls } from '@ringdown/client/react';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { type Demo, fetchToken, type Person } from './people.ts';
+import { type Push, usePush } from './push.ts';
 import { errorText } from './words.ts';
 
 /** One user's session on this page: the SDK, and what the page keeps beside it. */
@@ -27,6 +28,7 @@ export interface Session {
   /** Something is under way, such as the question for the camera: until then no call can be entered. */
   readonly busy: string | null;
   readonly notices: readonly Notice[];
+  readonly push: Push;
   start(calleeIds: readonly string[], video: boolean): void;
   answer(call: IncomingCall, video: boolean): void;
   decline(call: IncomingCall, busy: boolean): void;
@@ -55,6 +57,15 @@ const memory = (user: Person) => `ringdown-demo:${user.id}`;
 function isBack(): boolean {
   const [load] = performance.getEntriesByType('navigation') as PerformanceNavigationTiming[];
   return load?.type === 'reload' || load?.type === 'back_forward';
+}
+
+/** `?answer=<call>`: by a notification. Taken once, or a reload would answer again. */
+function askedAnswer(): string | null {
+  const url = new URL(location.href);
+  const callId = url.searchParams.get('answer');
+  url.searchParams.delete('answer');
+  if (callId !== null) history.replaceState(history.state, '', url);
+  return callId;
 }
 
 interface Sends {
@@ -155,6 +166,16 @@ export function useSession(demo: Demo, user: Person): Session {
     [ringdown, user, enter],
   );
 
+  /** As a notification says: of a call that rings here, or rang until now. */
+  const answerRing = useCallback(
+    async (callId: string) => {
+      const ring = ringdown.incomingCalls.find(({ id }) => id === callId);
+      if (ring === undefined) return notify('It rings no more.');
+      await enter({ video: ring.type === 'VIDEO' }, (media) => ring.answer({ media }));
+    },
+    [ringdown, enter, notify],
+  );
+
   const lookElsewhere = useCallback(() => {
     const look = async () => {
       const active = await ringdown.activeCalls();
@@ -177,8 +198,15 @@ export function useSession(demo: Demo, user: Person): Session {
     };
     window.addEventListener('focus', lookElsewhere);
     window.addEventListener('pagehide', keep);
+    // A notification that was clicked while this page was open, behind others.
+    const hear = ({ data }: MessageEvent<{ readonly answer: string | null }>) => {
+      if (data.answer !== null) run(() => answerRing(data.answer as string));
+    };
+    navigator.serviceWorker?.addEventListener('message', hear);
     const comeBack = async () => {
       await ringdown.connect();
+      const asked = askedAnswer();
+      if (asked !== null) return answerRing(asked);
       const kept = sessionStorage.getItem(memory(user));
       sessionStorage.removeItem(memory(user));
       if (kept === null || !isBack()) return;
@@ -194,9 +222,10 @@ export function useSession(demo: Demo, user: Person): Session {
       for (const stop of stops) stop();
       window.removeEventListener('focus', lookElsewhere);
       window.removeEventListener('pagehide', keep);
+      navigator.serviceWorker?.removeEventListener('message', hear);
       ringdown.close();
     };
-  }, [ringdown, user, takeOver, notify, lookElsewhere]);
+  }, [ringdown, user, takeOver, answerRing, notify, run, lookElsewhere]);
 
   const isElsewhere = elsewhere.length > 0;
   useEffect(() => {
@@ -214,6 +243,7 @@ export function useSession(demo: Demo, user: Person): Session {
     ended,
     busy,
     notices,
+    push: usePush(ringdown, user),
     run,
     notify,
     dismiss,

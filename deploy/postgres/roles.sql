@@ -50,13 +50,28 @@ alter schema public owner to ringdown_owner;
 revoke all on schema public from public;
 grant usage on schema public to ringdown_app;
 
--- Tables of a deployment that had one role for everything.
+-- The queue of notifications (pg-boss) has a schema of its own, which the owner of the tables may not make.
+create schema if not exists pgboss;
+alter schema pgboss owner to ringdown_owner;
+revoke all on schema pgboss from public;
+grant usage on schema pgboss to ringdown_app;
+
+-- What a deployment that had one role for everything has made.
 do $$
 declare
-  name name;
+  statement text;
 begin
-  for name in select tablename from pg_tables where schemaname = 'public' and tableowner <> 'ringdown_owner' loop
-    execute format('alter table public.%I owner to ringdown_owner', name);
+  for statement in
+    select format('alter table %I.%I owner to ringdown_owner', schemaname, tablename) from pg_tables
+      where schemaname in ('public', 'pgboss') and tableowner <> 'ringdown_owner'
+    union all
+    select format('alter routine %s owner to ringdown_owner', oid::regprocedure) from pg_proc
+      where pronamespace = 'pgboss'::regnamespace and proowner <> 'ringdown_owner'::regrole
+    union all
+    select format('alter type %s owner to ringdown_owner', oid::regtype) from pg_type
+      where typnamespace = 'pgboss'::regnamespace and typtype = 'e' and typowner <> 'ringdown_owner'::regrole
+  loop
+    execute statement;
   end loop;
 end
 $$;
@@ -64,8 +79,8 @@ $$;
 set local role ringdown_owner;
 
 -- What the migrations have made so far, and what later ones will make.
-grant select, insert, update, delete on all tables in schema public to ringdown_app;
-alter default privileges in schema public grant select, insert, update, delete on tables to ringdown_app;
+grant select, insert, update, delete on all tables in schema public, pgboss to ringdown_app;
+alter default privileges in schema public, pgboss grant select, insert, update, delete on tables to ringdown_app;
 
 -- Kysely's own two tables, made here as its migrator makes them, so that they don't get those rights: an
 -- instance reads which migrations have run.

@@ -21,6 +21,8 @@ export function readsOf(db: Db): CallReads {
       // Whoever was taken out of the conversation, or of the call, sees it no more while it is live.
       const out = !participant?.member || participant.invitation === 'REMOVED';
       if (!participant || (out && read.call.status !== 'ENDED')) return null;
+      // To who blocked the inviter there was no call.
+      if (participant.silence === 'BLOCKED') return null;
       return viewOf(read.call);
     },
 
@@ -86,6 +88,8 @@ async function pageOfCallIds(
     .where('p.user_id', '=', viewer.userId)
     .orderBy('p.call_id', page.backwards ? 'asc' : 'desc')
     .limit(page.limit);
+  // To who blocked the inviter there was no call.
+  query = query.where('p.silence', 'is distinct from', 'BLOCKED');
   if (page.from !== null) query = query.where('p.call_id', page.backwards ? '>' : '<', page.from);
   // As for `call`: whoever was taken out of the conversation, or of the call, sees it no more while it is live.
   query = query.where((eb) =>

@@ -9,6 +9,7 @@ import {
   note,
   type Participant,
   ring,
+  type Silence,
   seated,
   stopRing,
   takeSeat,
@@ -33,7 +34,7 @@ export function participantOf(call: Call, actor: Actor): Participant | Rejection
   const participant = find(call, actor.userId);
   if (!participant) return reject(actor.isMember ? 'NOT_INVITED' : 'CALL_NOT_FOUND');
   if (!participant.member) return reject('NOT_A_MEMBER');
-  if (participant.invitation === 'REMOVED') return reject('NOT_INVITED');
+  if (participant.invitation === 'REMOVED' || participant.silence === 'BLOCKED') return reject('NOT_INVITED');
   return participant;
 }
 
@@ -68,6 +69,9 @@ export function joinOwnPeople(
   actor: Actor,
   sessionId: string,
 ): Rejection | { readonly joinedExisting: boolean } {
+  const own = find(draft.call, actor.userId);
+  // Who calls somebody whom they have blocked answers them: it is their own call.
+  if (own?.silence === 'BLOCKED') own.silence = null;
   const participant = participantOf(draft.call, actor);
   if (isRejection(participant)) return participant;
   const { seat } = participant;
@@ -127,6 +131,7 @@ export function invite(
   actor: Actor,
   userIds: readonly string[],
   members: ReadonlySet<string>,
+  silences: ReadonlyMap<string, Silence>,
 ): Decided {
   const inviter = participantOf(draft.call, actor);
   if (isRejection(inviter)) return inviter;
@@ -143,8 +148,15 @@ export function invite(
   }
   for (const userId of wanted) {
     const known = find(call, userId);
-    if (known?.seat || known?.invitation === 'RINGING') continue;
+    const silence = silences.get(userId) ?? null;
+    if (known?.seat) continue;
+    if (known?.invitation === 'RINGING') {
+      // A ring that a blocked person began is heard from now on. All else stays, or he would see that it was not.
+      if (known.silence === 'BLOCKED') known.silence = silence;
+      continue;
+    }
     const invited = known ?? addParticipant(draft, userId, actor.userId, 'GUEST');
+    invited.silence = silence;
     ring(draft, invited, actor.userId, limits.ringTimeoutMs);
     call.peopleKey = null;
   }

@@ -12,7 +12,7 @@ import {
 } from './call.repository.ts';
 import { type Call, type CallLimits, type Draft, draftOf, type Fact, find, type Outage } from './call.ts';
 import type { Actor } from './call-rules.ts';
-import { changeBetween } from './changes.ts';
+import { changeBetween, type StateChange } from './changes.ts';
 import { advance, nextDeadline } from './deadlines.ts';
 import type { Outbox, OutboxRow } from './outbox.ts';
 
@@ -36,8 +36,10 @@ export interface Changed<T> {
 export interface UnitHooks {
   /** The latest time in which nobody could reach the database, as seen at `now`. */
   outage(now: number): Outage | null;
+  /** In the transaction, once a change is saved: what it makes true and others are to be told. */
+  saved?(tx: Tx, before: Call | null, after: Call, at: number): Promise<void>;
   /** After a commit, with what happened in it. */
-  changed(call: Call, facts: readonly Fact[]): void;
+  changed(call: Call, facts: readonly Fact[], change: StateChange): void;
 }
 
 export class CallUnit {
@@ -67,8 +69,13 @@ export class CallUnit {
 
   /** After the commit that made `row`. */
   async publish(row: OutboxRow, call: Call): Promise<Position | null> {
-    this.#hooks.changed(call, row.facts);
+    this.#hooks.changed(call, row.facts, row.change);
     return this.#outbox.publish(row);
+  }
+
+  /** In the transaction that saved the change. */
+  async saved(tx: Tx, before: Call | null, after: Call, at: number): Promise<void> {
+    await this.#hooks.saved?.(tx, before, after, at);
   }
 
   async #decide<T>(tx: Tx, locked: LockedCall, decide: Decide<T>) {
@@ -81,6 +88,7 @@ export class CallUnit {
     const kept = isRejection(value) ? advanced.call : draft.call;
     const facts = isRejection(value) ? advanced.facts : [...advanced.facts, ...draft.facts];
     const row = await save(tx, locked, kept, facts);
+    if (row) await this.saved(tx, before, kept, now);
     return { value, call: kept, row };
   }
 }
@@ -92,7 +100,8 @@ async function save(
   facts: readonly Fact[],
 ): Promise<OutboxRow | null> {
   const change = changeBetween(before, { ...after, version: before.version + 1 }, facts);
-  if (change.events.length === 0 && Object.keys(change.seats).length === 0) {
+  // A ring that is heard from now on changes nothing that is seen.
+  if (change.events.length === 0 && Object.keys(change.seats).length === 0 && change.rings === null) {
     const same = JSON.stringify(before) === JSON.stringify(after) && dueAt === nextDeadline(after);
     if (!same) await saveQuietly(tx, before, after);
     return null;

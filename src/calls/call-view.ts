@@ -44,6 +44,8 @@ export interface ParticipantView {
   readonly userId: string;
   readonly role: ParticipantRole;
   readonly status: ParticipantStatus;
+  /** Their ring is heard by none of their devices. Only where rings are told; no field of the schema has it. */
+  readonly silenced?: true;
   readonly sessionId: string | null;
   readonly joinSeq: number | null;
   readonly media: MediaState;

@@ -1,6 +1,6 @@
 import { type Kysely, type Selectable, sql, type Transaction } from 'kysely';
 import type { Tables } from '../database/tables.ts';
-import type { Call, Fact, Participant } from './call.ts';
+import type { Call, Fact, Participant, Silence } from './call.ts';
 import type { StateChange } from './changes.ts';
 import { nextDeadline } from './deadlines.ts';
 
@@ -100,6 +100,24 @@ export async function membersAmong(
     .where('user_id', '=', sql<string>`any(${[...userIds]})`)
     .execute();
   return new Set(rows.map((row) => row.user_id));
+}
+
+/** For which of the users a ring by the inviter in this conversation is silent, now. */
+export async function silencesOf(
+  db: Db,
+  conversationId: string,
+  inviterId: string,
+  userIds: readonly string[],
+): Promise<Map<string, Silence>> {
+  const { rows } = await sql<{ userId: string; silence: Silence }>`
+    select user_id as "userId", 'BLOCKED' as silence from blocked_users
+      where blocked_id = ${inviterId} and user_id = any(${[...userIds]}::text[])
+    union all
+    select user_id, 'MUTED' from conversation_members
+      where conversation_id = ${conversationId} and user_id = any(${[...userIds]}::text[]) and muted
+    order by silence desc`.execute(db);
+  // BLOCKED comes last, and says more.
+  return new Map(rows.map(({ userId, silence }) => [userId, silence]));
 }
 
 /** Saves what changed and the version's event, in one statement. */
@@ -209,7 +227,7 @@ export async function forgetEvents(db: Db, keptMs: number, limit: number): Promi
   return rows.length;
 }
 
-/** Which calls ring for which of the users, the oldest first; at most 100 for each. */
+/** Which calls ring, and are heard, for which of the users, the oldest first; at most 100 for each. */
 export async function ringsOf(
   db: Db,
   userIds: readonly string[],
@@ -221,7 +239,7 @@ export async function ringsOf(
     from unnest(${[...userIds]}::text[]) as asked (user_id)
       cross join lateral (
         select call_id from call_participants
-        where call_participants.user_id = asked.user_id and invitation = 'RINGING' limit 100
+        where call_participants.user_id = asked.user_id and invitation = 'RINGING' and silence is null limit 100
       ) as ring
     order by ring.call_id`.execute(db);
   return rows;
@@ -275,6 +293,7 @@ function toParticipant(row: ParticipantRow & { member: boolean }): Participant {
     role: row.role,
     member: row.member,
     invitation: row.invitation,
+    silence: row.silence,
     invitedBy: row.invited_by,
     invitedAt: ms(row.invited_at) as number,
     ringDeadline: ms(row.ring_deadline),
@@ -329,6 +348,7 @@ function participantRow(callId: string, participant: Participant) {
     user_id: participant.userId,
     role: participant.role,
     invitation: participant.invitation,
+    silence: participant.silence,
     invited_by: participant.invitedBy,
     invited_at: new Date(participant.invitedAt),
     ring_deadline: date(participant.ringDeadline),
@@ -355,6 +375,7 @@ const participantUpdate = Object.fromEntries(
     [
       'role',
       'invitation',
+      'silence',
       'invited_by',
       'invited_at',
       'ring_deadline',

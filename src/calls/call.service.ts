@@ -14,7 +14,7 @@ import type {
 import { isCallId } from '../ids.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { Rates } from '../rate-limits/rates.ts';
-import { membersAmong } from './call.repository.ts';
+import { membersAmong, silencesOf } from './call.repository.ts';
 import type { CallLimits } from './call.ts';
 import { countRefusedJoin } from './call-metrics.ts';
 import { type CallReads, readsOf } from './call-reads.ts';
@@ -145,7 +145,8 @@ export function createCallService(deps: CallServiceDeps): CallService {
     async inviteToCall(viewer, callId, userIds) {
       const done = await change(callId, async (draft, tx) => {
         const members = await membersAmong(tx, draft.call.conversationId, userIds);
-        return rules.invite(draft, await actorFor(tx, draft.call, viewer.userId), userIds, members);
+        const silences = await silencesOf(tx, draft.call.conversationId, viewer.userId, userIds);
+        return rules.invite(draft, await actorFor(tx, draft.call, viewer.userId), userIds, members, silences);
       });
       return isRejection(done) ? { rejection: done } : { call: viewOf(done.call) };
     },

@@ -18,6 +18,11 @@ import type {
 /** Whether and how a participant is asked for; apart from having a seat. */
 export type Invitation = 'RINGING' | 'ANSWERED' | 'DECLINED' | 'MISSED' | 'REMOVED';
 export type SeatState = 'CONNECTING' | 'CONNECTED' | 'RECONNECTING';
+/**
+ * Why a ring reaches none of its user's devices: they muted the conversation, or they blocked who rings. It rings
+ * on, is missed and may be seen by all as any other; nobody is told the difference.
+ */
+export type Silence = 'MUTED' | 'BLOCKED';
 
 /** One tenure of one session. */
 export interface Seat {
@@ -39,6 +44,8 @@ export interface Participant {
   /** Of the conversation, now. Read with the call, never written with it. */
   readonly member: boolean;
   invitation: Invitation;
+  /** Of the last ring; null where it was a loud one. To who blocked the inviter there is no invitation at all. */
+  silence: Silence | null;
   invitedBy: string;
   invitedAt: number;
   ringDeadline: number | null;
@@ -146,6 +153,11 @@ export function ringing(call: Call): Participant[] {
   return call.participants.filter((p) => p.invitation === 'RINGING');
 }
 
+/** Who hears it ring. */
+export function rung(call: Call): Participant[] {
+  return ringing(call).filter((p) => p.silence === null);
+}
+
 export function note(
   draft: Draft,
   kind: FactKind,
@@ -167,6 +179,7 @@ export function newCall(
     sessionId: string;
     peopleKey: string;
     ringTimeoutMs: number;
+    silences: ReadonlyMap<string, Silence>;
   },
   now: number,
   limits: CallLimits,
@@ -198,7 +211,9 @@ export function newCall(
   caller.invitation = 'ANSWERED';
   takeSeat(draft, caller, given.sessionId);
   for (const userId of given.calleeIds) {
-    ring(draft, addParticipant(draft, userId, given.callerId, 'GUEST'), given.callerId, given.ringTimeoutMs);
+    const invited = addParticipant(draft, userId, given.callerId, 'GUEST');
+    invited.silence = given.silences.get(userId) ?? null;
+    ring(draft, invited, given.callerId, given.ringTimeoutMs);
   }
   return draft;
 }
@@ -214,6 +229,7 @@ export function addParticipant(
     role,
     member: true,
     invitation: 'MISSED',
+    silence: null,
     invitedBy,
     invitedAt: draft.now,
     ringDeadline: null,
@@ -263,6 +279,7 @@ export function takeSeat(draft: Draft, participant: Participant, sessionId: stri
   }
   participant.joinedAt = now;
   participant.invitation = 'ANSWERED';
+  participant.silence = null;
   participant.ringDeadline = null;
   note(draft, 'JOINED', participant.userId);
   if (call.status === 'RINGING' && participant.userId !== call.callerId) {

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { SeatHolder } from '../call-log/call-log.ts';
-import type { Call, Fact, Participant } from './call.ts';
+import { type Call, type Fact, type Participant, rung } from './call.ts';
 import type { CallView, ParticipantStatus, ParticipantView, StateEvent } from './call-view.ts';
 
 /** From a call's state to what is told of it: its view, and the events between two states. Pure. */
@@ -9,7 +9,7 @@ import type { CallView, ParticipantStatus, ParticipantView, StateEvent } from '.
 export interface StateChange {
   readonly events: readonly StateEvent[];
   readonly seats: Readonly<Record<string, SeatHolder | null>>;
-  /** Users whose ring started or stopped; with the call, for their incomingCalls. Null where nobody's did. */
+  /** Users who hear a ring that started or stopped; with the call, for their incomingCalls. Null where nobody's did. */
   readonly rings: { readonly userIds: readonly string[]; readonly call: CallView } | null;
   readonly ended: boolean;
 }
@@ -31,6 +31,16 @@ export function viewOf(call: Call): CallView {
     endedBy: call.endedBy,
     durationSeconds: durationSeconds(call),
   };
+}
+
+/** As those who are rung are told of it: it says too who is not to hear it. */
+export function ringViewOf(call: Call): CallView {
+  const silent = new Set(call.participants.filter((p) => p.silence !== null).map(({ userId }) => userId));
+  const view = viewOf(call);
+  const participants = view.participants.map((p) =>
+    silent.has(p.userId) ? { ...p, silenced: true as const } : p,
+  );
+  return { ...view, participants };
 }
 
 /** From answer to end, whole seconds; null for a call that nobody answered or that is not over. */
@@ -58,7 +68,7 @@ function participantView(call: Call, participant: Participant): ParticipantView 
   };
 }
 
-function statusOf({ seat, invitation }: Participant): ParticipantStatus {
+export function statusOf({ seat, invitation }: Participant): ParticipantStatus {
   if (seat) return seat.state;
   return invitation === 'ANSWERED' || invitation === 'REMOVED' ? 'LEFT' : invitation;
 }
@@ -83,7 +93,7 @@ export function changeBetween(before: Call | null, after: Call, facts: readonly 
   }
   if (ended) events.push({ __typename: 'CallEnded', call: view });
   else if (old?.status !== view.status) events.push({ __typename: 'CallChanged', call: view });
-  return { events, seats: seatChanges(before, after), rings: ringChanges(old, view), ended };
+  return { events, seats: seatChanges(before, after), rings: ringChanges(before, after), ended };
 }
 
 function endedWithTheCall(was: ParticipantView | undefined, now: ParticipantView): boolean {
@@ -101,12 +111,11 @@ function seatChanges(before: Call | null, after: Call): StateChange['seats'] {
   return Object.fromEntries(changes);
 }
 
-function ringChanges(old: CallView | null, view: CallView): StateChange['rings'] {
-  const userIds = view.participants
-    .filter((participant) => {
-      const was = old?.participants.find((p) => p.userId === participant.userId);
-      return (was?.status === 'RINGING') !== (participant.status === 'RINGING');
-    })
-    .map((participant) => participant.userId);
-  return userIds.length > 0 ? { userIds, call: view } : null;
+function ringChanges(before: Call | null, after: Call): StateChange['rings'] {
+  const heard = new Set(before ? rung(before).map(({ userId }) => userId) : []);
+  const hear = new Set(rung(after).map(({ userId }) => userId));
+  const userIds = [...new Set([...heard, ...hear])].filter(
+    (userId) => heard.has(userId) !== hear.has(userId),
+  );
+  return userIds.length > 0 ? { userIds, call: ringViewOf(after) } : null;
 }

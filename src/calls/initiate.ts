@@ -6,7 +6,15 @@ import type { Database } from '../database/open.ts';
 import { transact } from '../database/transaction.ts';
 import { isRejection, type Rejection, reject } from '../errors.ts';
 import type { InitiateCallInput } from '../graphql/services.ts';
-import { type Db, findByPeople, insertCall, membersAmong, readCall, type Tx } from './call.repository.ts';
+import {
+  type Db,
+  findByPeople,
+  insertCall,
+  membersAmong,
+  readCall,
+  silencesOf,
+  type Tx,
+} from './call.repository.ts';
 import { type Call, type CallLimits, newCall } from './call.ts';
 import { joinOwnPeople } from './call-rules.ts';
 import { actorFor, type CallUnit, type Changed } from './call-unit.ts';
@@ -135,15 +143,17 @@ async function create(
     const members = await membersAmong(tx, input.conversationId, [callerId, ...checked.calleeIds]);
     if (!members.has(callerId)) return reject('NOT_A_MEMBER');
     if (!checked.calleeIds.every((id) => members.has(id))) return reject('INVALID_CALLEE');
+    const silences = await silencesOf(tx, input.conversationId, callerId, checked.calleeIds);
     const now = conversation.now.getTime();
     const { call, facts } = newCall(
-      { id: uuidv7({ msecs: now }), ...input, ...checked, callerId },
+      { id: uuidv7({ msecs: now }), ...input, ...checked, callerId, silences },
       now,
       limits,
     );
     call.version = 1;
     const change = changeBetween(null, call, facts);
     await insertCall(tx, call, { at: now, change, facts });
+    await unit.saved(tx, null, call, now);
     await rememberInitiation(tx, callerId, input, call.id, false, now);
     return { call, row: { callId: call.id, version: 1, at: now, change, facts, expiresAt: call.expiresAt } };
   });

@@ -3,7 +3,7 @@ import type { CallLog, Origin, Position, StateOutcome, StateRecord } from '../ca
 import type { RingBoard } from '../incoming/ring-board.ts';
 import { type Db, readCall } from './call.repository.ts';
 import type { Fact } from './call.ts';
-import { type StateChange, viewOf } from './changes.ts';
+import { ringViewOf, type StateChange } from './changes.ts';
 
 /**
  * Changes of state on their way from `call_events`, where their transaction wrote them, to the log and to
@@ -172,7 +172,9 @@ export class Outbox {
   async #asOfNow(row: OutboxRow): Promise<OutboxRow> {
     const { rings } = row.change;
     const read = rings && (await readCall(this.#db, row.callId));
-    return read ? { ...row, change: { ...row.change, rings: { ...rings, call: viewOf(read.call) } } } : row;
+    return read
+      ? { ...row, change: { ...row.change, rings: { ...rings, call: ringViewOf(read.call) } } }
+      : row;
   }
 
   async #mark(): Promise<void> {

@@ -5,4 +5,5 @@ export interface PageSize {
 }
 
 export const CALLS_PAGE: PageSize = { usual: 20, largest: 100 };
+export const DEAD_LETTERS_PAGE: PageSize = { usual: 50, largest: 500 };
 export const TIMELINE_PAGE: PageSize = { usual: 100, largest: 500 };

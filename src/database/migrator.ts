@@ -29,7 +29,8 @@ export function migrate(database: Database): Promise<string[]> {
       throw new MigrationsMissing(
         `The tables lack ${missing.join(', ')}, and the role of DATABASE_URL may not change them. Run the ` +
           'migrations with the role that owns the tables in DATABASE_URL (npm run migrate, or node ' +
-          'dist/src/migrate.js in the image), then start again.',
+          'dist/src/migrate.js in the image), then start again. Where that role may not either, run ' +
+          'deploy/postgres/roles.sql of this version before.',
         { cause: error },
       );
     }

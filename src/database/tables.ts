@@ -1,5 +1,5 @@
 import type { ColumnType, Generated, JSONColumnType } from 'kysely';
-import type { Fact, Invitation, SeatState } from '../calls/call.ts';
+import type { Fact, Invitation, SeatState, Silence } from '../calls/call.ts';
 import type {
   CallEndReason,
   CallStatus,
@@ -18,6 +18,8 @@ export interface Tables {
   call_events: CallEventTable;
   initiations: InitiationTable;
   instances: InstanceTable;
+  blocked_users: BlockedUserTable;
+  devices: DeviceTable;
 }
 
 /** Read as a Date; written as a Date. */
@@ -33,6 +35,7 @@ export interface ConversationTable {
 export interface ConversationMemberTable {
   conversation_id: string;
   user_id: string;
+  muted: Generated<boolean>;
 }
 
 export interface CallTable {
@@ -63,6 +66,7 @@ export interface CallParticipantTable {
   user_id: string;
   role: ParticipantRole;
   invitation: Invitation;
+  silence: Silence | null;
   invited_by: string;
   invited_at: Instant;
   ring_deadline: NullableInstant;
@@ -107,4 +111,25 @@ export interface InstanceTable {
   /** Since when its heartbeats have come without a silence. */
   awake_since: Generated<Date>;
   has_redis: boolean;
+}
+
+/** `user_id` is not rung by `blocked_id`. */
+export interface BlockedUserTable {
+  user_id: string;
+  blocked_id: string;
+  blocked_at: Generated<Date>;
+}
+
+/** A browser with a push subscription. `endpoint` and the keys are secrets. */
+export interface DeviceTable {
+  id: Generated<string>;
+  user_id: string;
+  name: string | null;
+  endpoint: string;
+  p256dh: string;
+  auth: string;
+  /** The application server key that the subscription was made for. */
+  vapid_key: string;
+  created_at: Generated<Date>;
+  registered_at: Generated<Date>;
 }

@@ -1,6 +1,7 @@
 import type { Viewer } from '../auth/viewer.ts';
 import type { CallStatus, CallType, CallView, StateEvent } from '../calls/call-view.ts';
 import type { Rejection } from '../errors.ts';
+import type { DeadLetter } from '../notifications/notice-queue.ts';
 import type { Signal } from '../signals/signal.ts';
 
 /**
@@ -148,6 +149,44 @@ export interface ConversationService {
   delete(id: string): Promise<boolean>;
 }
 
+/** A block or a mute holds for rings that begin after it. Scope `service`, for blocks, is the schema's to check. */
+export interface SilenceService {
+  /** Who is blocked by the user after it. Malformed input throws a BAD_USER_INPUT error. */
+  block(userId: string, blockedIds: readonly string[]): Promise<readonly string[]>;
+  unblock(userId: string, blockedIds: readonly string[]): Promise<readonly string[]>;
+  blocked(userId: string): Promise<readonly string[]>;
+  setMuted(
+    viewer: Viewer,
+    conversationId: string,
+    muted: boolean,
+  ): Promise<Result<{ conversationId: string; muted: boolean }>>;
+  mutedConversations(viewer: Viewer): Promise<readonly string[]>;
+}
+
+/** A browser's push subscription (PushSubscription.toJSON()). All three are secrets. */
+export interface WebPushSubscription {
+  readonly endpoint: string;
+  readonly p256dh: string;
+  readonly auth: string;
+}
+export interface DeviceView {
+  readonly id: string;
+  readonly name: string | null;
+  readonly createdAt: number;
+  readonly registeredAt: number;
+}
+export interface DeviceService {
+  /** For PushManager.subscribe(); null: web push is off. */
+  readonly webPushKey: string | null;
+  register(
+    viewer: Viewer,
+    input: { readonly name: string | null; readonly webPush: WebPushSubscription },
+  ): Promise<Result<{ device: DeviceView }>>;
+  /** False where there was none. */
+  unregister(viewer: Viewer, id: string): Promise<boolean>;
+  devices(viewer: Viewer): Promise<readonly DeviceView[]>;
+}
+
 export interface IceServer {
   readonly urls: readonly string[];
   readonly username: string | null;
@@ -219,10 +258,21 @@ export interface SubscriptionService {
   incomingCalls(viewer: Viewer): Promise<AsyncIterableIterator<IncomingCallEvent>>;
 }
 
+/** Notifications that were given up. Scope `admin` is the schema's to check. */
+export interface DeadLetterService {
+  /** The oldest first. An `after` that is none of them is a GraphQL error, BAD_USER_INPUT. */
+  deadLetters(page: { first: number; after: string | null }): Promise<readonly DeadLetter[]>;
+  /** Null: all. How many are on their way again. */
+  redeliver(ids: readonly string[] | null): Promise<number>;
+}
+
 export interface Services {
   readonly calls: CallService;
   readonly signals: SignalService;
   readonly conversations: ConversationService;
+  readonly silence: SilenceService;
+  readonly devices: DeviceService;
   readonly iceServers: IceServerService;
+  readonly deadLetters: DeadLetterService;
   readonly subscriptions: SubscriptionService;
 }

@@ -128,7 +128,7 @@ export class IncomingStream implements AsyncIterableIterator<IncomingCallEvent> 
 }
 
 function isRung(call: CallView, userId: string): boolean {
-  return call.participants.some((p) => p.userId === userId && p.status === 'RINGING');
+  return call.participants.some((p) => p.userId === userId && p.status === 'RINGING' && !p.silenced);
 }
 
 /** Why a ring stopped, as this user's device should say it. */

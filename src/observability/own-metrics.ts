@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { DELIVERY_OUTCOMES, type DeliveryOutcome } from '../notifications/channel.ts';
 import type { Signal } from '../signals/signal.ts';
 
 /** The metrics beside the 28 of the audit: how the service itself does. All begin with `ringdown_`. */
@@ -111,7 +112,31 @@ export function createOwnMetrics(registry: Registry) {
     },
   });
 
+  const deliveries = new Counter({
+    name: 'ringdown_notification_deliveries_total',
+    help: 'How notifications ended, by channel: delivered; gone, over and expired (nobody to tell any more); retried is an attempt that failed and is made again; dead is one that is given up, until somebody sends it again.',
+    labelNames: ['channel', 'outcome'],
+    registers,
+  });
+  const deliveryLag = new Histogram({
+    name: 'ringdown_notification_lag_seconds',
+    help: 'From the moment at which something became true to the answer of who was told of it, by channel. Of what was delivered.',
+    labelNames: ['channel'],
+    buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 600, 3600],
+    registers,
+  });
+
   return {
+    /** `seconds`: since what it tells became true. */
+    notificationSettled(channel: string, outcome: DeliveryOutcome, seconds: number): void {
+      deliveries.inc({ channel, outcome });
+      if (outcome === 'delivered') deliveryLag.observe({ channel }, seconds);
+    },
+    /** A channel that is configured: its series begin at 0. */
+    observeChannel(channel: string): void {
+      for (const outcome of DELIVERY_OUTCOMES) deliveries.inc({ channel, outcome }, 0);
+      deliveryLag.zero({ channel });
+    },
     /** `operation`: a root field of the schema, never a name that a client chose. */
     operationEnded(operation: string, outcome: Outcome, seconds: number): void {
       let children = watched.get(operation);

@@ -58,6 +58,7 @@ async function instanceOn(
     channels,
     rates: UNLIMITED,
     instanceId: randomUUID(),
+    notifications: null,
     hasRedis: true,
     config: loadConfig({
       DATABASE_URL: databaseUrl,
@@ -66,6 +67,7 @@ async function instanceOn(
       JWT_AUDIENCE: 'a',
     }),
     metrics: createMetrics({ perCall: false }),
+    webPush: { webPushKey: null, endpoints: { allowHttp: false, allowPrivate: false } },
     now: Date.now,
     warn() {},
     logger: createLogger('silent'),

@@ -115,6 +115,7 @@ describe('the alerts', () => {
         'ringdown_internal_errors_total',
         'ringdown_ice_server_up',
         'ringdown_degraded',
+        'ringdown_notification_deliveries_total',
       ]),
     );
     expect(unknown(rules.map(({ expr }) => expr))).toEqual([]);

@@ -5,6 +5,7 @@ import { Redis } from 'ioredis';
 import { SignJWT } from 'jose';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import webPush from 'web-push';
 import { type App, startApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config.ts';
 import { type Database, openDatabase } from '../../src/database/open.ts';
@@ -17,6 +18,7 @@ import * as operations from '../support/operations.ts';
 import { type NetworkProxy, startProxy } from '../support/proxy.ts';
 import { RawSocket } from '../support/raw-socket.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
+import { subscription } from '../support/subscriptions.ts';
 import { eventually } from '../support/world.ts';
 
 /**
@@ -78,6 +80,8 @@ beforeAll(async () => {
     ...{ DATABASE_URL: url.href, DATABASE_TIMEOUT: '500ms', REDIS_URL: redis.url, INITIATE_RATE: '2' },
     ICE_SERVERS: JSON.stringify([{ urls: 'turn:turn.test', ...TURN }]),
     ...{ TURN_URLS: 'turn:turn.test', TURN_SECRETS: canaries.word('a TURN secret') },
+    VAPID_PRIVATE_KEY: canaries.plant('the VAPID key', webPush.generateVAPIDKeys().privateKey),
+    VAPID_SUBJECT: 'mailto:ops@example.com',
     ...{ METRICS_PER_CALL: 'true', LOG_LEVEL: 'trace' },
   });
   canaries.plant('the secret', IDENTITY.JWT_SECRET);
@@ -216,6 +220,47 @@ describe('No secret is in logs, metrics, refusals or close reasons', () => {
         expect((await socket.closed).code).toBe(4401);
       }
     }
+    expect(await canaries.escaped()).toEqual([]);
+  });
+
+  it('when a browser is registered and can’t be reached, is refused, or is what nobody foresaw', async () => {
+    const dora = await tokenOf('dora');
+    const service = await tokenOf('back-end', 'service');
+    const word = (what: string) => canaries.word(what);
+    const device = (endpoint: string, over: object = {}) => {
+      const { p256dh, auth } = subscription();
+      canaries.plant(`p256dh of ${endpoint}`, p256dh);
+      canaries.plant(`auth of ${endpoint}`, auth);
+      return { webPush: { endpoint, p256dh, auth, ...over } };
+    };
+    const register = (input: object) => graphql(print(operations.RegisterDevice), { input }, dora);
+    expect(await register(device(`https://push.test/${word('an endpoint')}`))).toContain(
+      'RegisterDeviceSuccess',
+    );
+    const bad = [
+      device(`http://push.test/${word('an endpoint without TLS')}`),
+      device(`https://10.0.0.1/${word('a private endpoint')}`),
+      device(word('an endpoint that is a word')),
+      device(`https://push.test/${word('an endpoint with a bad key')}`, { p256dh: word('a bad key') }),
+      device(`https://push.test/${word('an endpoint with a bad auth')}`, { auth: word('a bad auth') }),
+      device(`https://push.test/${word('an endpoint beside an object')}`, { auth: { x: word('an object') } }),
+    ];
+    for (const input of bad) expect(await register(input)).toMatch(/INVALID_INPUT|BAD_USER_INPUT/);
+    await sql`alter table devices add constraint planted check (name <> 'planted')`.execute(database.db);
+    const unforeseen = {
+      ...device(`https://push.test/${word('an endpoint in an insert')}`),
+      name: 'planted',
+    };
+    expect(await register(unforeseen)).toContain('INTERNAL_SERVER_ERROR');
+    await graphql(print(operations.PutConversation), { id: 'push', memberIds: ['ben', 'dora'] }, service);
+    const input = { conversationId: 'push', calleeIds: ['dora'], type: 'VIDEO', sessionId: 'b2' };
+    await graphql(print(operations.InitiateCall), { input }, ben);
+    await eventually(async () => {
+      const { rows } = await sql<{ text: string }>`select output::text as text from pgboss.job
+        where name = 'push' and state = 'retry'`.execute(database.db);
+      expect(canaries.foundIn(JSON.stringify(rows))).toEqual([]);
+      return rows[0]?.text.includes('No answer');
+    });
     expect(await canaries.escaped()).toEqual([]);
   });
 

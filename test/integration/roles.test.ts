@@ -10,6 +10,7 @@ import { createClient } from '../support/client.ts';
 import { createEmptyDatabase } from '../support/database.ts';
 import * as operations from '../support/operations.ts';
 import type { TestDatabase } from '../support/postgres.ts';
+import { Receiver, WEBHOOK_SECRET } from '../support/receiver.ts';
 import { events, initiate, join, success } from '../support/world.ts';
 
 /** deploy/postgres/roles.sql: one role that owns the tables, one that no more than uses them. */
@@ -83,7 +84,15 @@ describe('the role of the instances', () => {
   it('serves a whole call once the owner has run them', async () => {
     expect(await migrateAs('ringdown_owner')).toContain('0001_calls');
     expect(await migrateAs('ringdown_owner')).toEqual([]);
-    const app: App = await startTestApp({ DATABASE_URL: as('ringdown_app'), EVENT_RETENTION: '1s' });
+    const receiver = await Receiver.start();
+    const app: App = await startTestApp({
+      DATABASE_URL: as('ringdown_app'),
+      EVENT_RETENTION: '1s',
+      WEBHOOK_URL: receiver.url,
+      WEBHOOK_SECRETS: WEBHOOK_SECRET,
+      WEBHOOK_ALLOW_HTTP: 'true',
+      WEBHOOK_ALLOW_PRIVATE: 'true',
+    });
     const clients = await Promise.all(
       [
         ['back-end', 'service'],
@@ -115,9 +124,12 @@ describe('the role of the instances', () => {
       await expect
         .poll(async () => (await admin.query('select from call_events')).rowCount, { timeout: 5_000 })
         .toBe(0);
+      expect(receiver.kinds()).toEqual(['call.incoming', 'call.answered_elsewhere', 'call.ended']);
+      expect((await admin.query('select from pgboss.job')).rowCount).toBe(0);
     } finally {
       for (const client of clients) await client.dispose();
       await app.stop();
+      await receiver.close();
     }
   });
 
@@ -151,6 +163,9 @@ describe('the role of the instances', () => {
     'create schema mine',
     'alter table calls add column mine int',
     'drop table calls',
+    'drop table pgboss.job',
+    'create table pgboss.mine (n int)',
+    `select pgboss.create_queue('mine', '{"partition": true, "policy": "standard"}')`,
     'truncate calls',
     'create index mine on calls (type)',
     'create function mine() returns int language sql as $$ select 1 $$',
@@ -200,13 +215,23 @@ describe('roles.sql', () => {
 
 describe('a deployment that had one role for everything', () => {
   it('gives its tables to the owner, and goes on as the app', async () => {
-    const { rows: tables } = await admin.query<{ tablename: string }>(
-      `select tablename from pg_tables where schemaname = 'public'`,
+    const { rows: tables } = await admin.query<{ name: string }>(
+      `select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname in ('public', 'pgboss')`,
     );
-    for (const { tablename } of tables) await admin.query(`alter table ${tablename} owner to current_user`);
-    await admin.query('revoke all on all tables in schema public from ringdown_app');
+    for (const { name } of tables) await admin.query(`alter table ${name} owner to current_user`);
+    await admin.query('alter type pgboss.job_state owner to current_user');
+    await admin.query('alter function pgboss.job_now owner to current_user');
+    await admin.query('alter schema pgboss owner to current_user');
+    await admin.query('revoke all on all tables in schema public, pgboss from ringdown_app');
     expect(await answerTo('select * from calls')).toBe('42501');
     await admin.query(script);
+    expect(await answerTo('select * from pgboss.job')).toBe('allowed');
+    const { rows: owners } = await admin.query(`select distinct owner::regrole::text from (
+      select relowner as owner from pg_class where relnamespace = 'pgboss'::regnamespace
+      union all select proowner from pg_proc where pronamespace = 'pgboss'::regnamespace
+      union all select typowner from pg_type where typnamespace = 'pgboss'::regnamespace
+      union all select nspowner from pg_namespace where nspname = 'pgboss') as things`);
+    expect(owners).toEqual([{ owner: 'ringdown_owner' }]);
     expect(await migrateAs('ringdown_owner')).toEqual([]);
     const app = await startTestApp({ DATABASE_URL: as('ringdown_app') });
     await app.stop();

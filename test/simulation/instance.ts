@@ -73,7 +73,9 @@ export class Instance implements Owner {
         channels: this.link.channels,
         rates: deps.rates,
         instanceId: crypto.randomUUID(),
+        notifications: null,
         hasRedis: true,
+        webPush: { webPushKey: null, endpoints: { allowHttp: false, allowPrivate: false } },
         config: {
           limits: { ...DEFAULTS, ...limits },
           eventsKeptMs: 3_600_000,

@@ -1,4 +1,4 @@
-import type { Call, CallLimits, Draft, Fact, Outage } from '../../src/calls/call.ts';
+import type { Call, CallLimits, Draft, Fact, Outage, Silence } from '../../src/calls/call.ts';
 import { draftOf, newCall } from '../../src/calls/call.ts';
 import * as rules from '../../src/calls/call-rules.ts';
 import type { CallView, MediaState, ParticipantView } from '../../src/calls/call-view.ts';
@@ -40,6 +40,7 @@ export interface Start {
   readonly limits?: Partial<CallLimits>;
   readonly ringTimeoutMs?: number;
   readonly members?: readonly string[];
+  readonly silences?: Readonly<Record<string, Silence>>;
 }
 
 export class LiveCall {
@@ -49,11 +50,20 @@ export class LiveCall {
   outage: Outage | null = null;
   readonly limits: CallLimits;
   readonly members: Set<string>;
+  /** Of the rings to come, by whomever: tests change it between two. */
+  silences: Map<string, Silence>;
   /** What each version changed, the first one made the call. */
   readonly changes: StateChange[];
   readonly facts: Fact[];
 
-  constructor({ callees = ['bob'], limits = {}, ringTimeoutMs, members = MEMBERS }: Start = {}) {
+  constructor({
+    callees = ['bob'],
+    limits = {},
+    ringTimeoutMs,
+    members = MEMBERS,
+    silences = {},
+  }: Start = {}) {
+    this.silences = new Map(Object.entries(silences));
     this.limits = { ...LIMITS, ...limits };
     this.members = new Set(members);
     const given = {
@@ -66,7 +76,7 @@ export class LiveCall {
       peopleKey: 'people',
       ringTimeoutMs: ringTimeoutMs ?? this.limits.ringTimeoutMs,
     };
-    const { call, facts } = newCall(given, this.now, this.limits);
+    const { call, facts } = newCall({ ...given, silences: this.silences }, this.now, this.limits);
     this.call = { ...call, version: 1 };
     this.changes = [changeBetween(null, this.call, facts)];
     this.facts = [...facts];
@@ -86,7 +96,7 @@ export class LiveCall {
     const after: Call = refused ? advanced.call : draft.call;
     const facts = refused ? advanced.facts : [...advanced.facts, ...draft.facts];
     const change = changeBetween(before, { ...after, version: before.version + 1 }, facts);
-    if (change.events.length > 0 || Object.keys(change.seats).length > 0) {
+    if (change.events.length > 0 || Object.keys(change.seats).length > 0 || change.rings) {
       after.version = before.version + 1;
       this.changes.push(change);
     }
@@ -171,7 +181,9 @@ export class LiveCall {
   }
 
   invite(userId: string, ...userIds: string[]): Code {
-    return codeOf(this.decide((draft) => rules.invite(draft, this.actor(userId), userIds, this.members)));
+    return codeOf(
+      this.decide((draft) => rules.invite(draft, this.actor(userId), userIds, this.members, this.silences)),
+    );
   }
 
   remove(userId: string, target: string): Code {

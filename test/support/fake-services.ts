@@ -89,12 +89,26 @@ export class FakeServices {
         return true;
       },
     },
+    silence: {
+      block: async (_userId, blockedIds) => blockedIds,
+      unblock: async () => [],
+      blocked: async () => ['mallory'],
+      setMuted: async (_viewer, conversationId, muted) => ({ conversationId, muted }),
+      mutedConversations: async () => ['team'],
+    },
+    devices: {
+      webPushKey: null,
+      register: async () => ({ rejection: reject('WEB_PUSH_OFF') }),
+      unregister: async () => false,
+      devices: async () => [{ id: randomUUID(), name: null, createdAt: AT, registeredAt: AT }],
+    },
     iceServers: {
       iceServers: async () => ({
         servers: [{ urls: ['stun:stun.example.com'], username: null, credential: null }],
         refreshAt: AT,
       }),
     },
+    deadLetters: { deadLetters: async () => [], redeliver: async () => 0 },
     subscriptions: {
       callEvents: async (_viewer, { callId, after }, socket) => {
         if (socket === null) throw new CodedError('BAD_USER_INPUT', 'callEvents wants a WebSocket.');

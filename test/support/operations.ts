@@ -308,6 +308,30 @@ export const TerminateCall = graphql(`
   }
 `);
 
+export const DeadLetters = graphql(`
+  query DeadLetters($first: Int, $after: ID) {
+    deadLetters(first: $first, after: $after) {
+      id
+      channel
+      receiver
+      notificationId
+      kind
+      callId
+      sequence
+      at
+      failedAt
+      attempts
+      error
+    }
+  }
+`);
+
+export const Redeliver = graphql(`
+  mutation Redeliver($ids: [ID!]) {
+    redeliver(ids: $ids)
+  }
+`);
+
 export const CallEvents = graphql(`
   subscription CallEvents($callId: ID!, $sessionId: ID!, $after: Cursor) {
     callEvents(callId: $callId, sessionId: $sessionId, after: $after) {
@@ -398,6 +422,87 @@ export const IncomingCalls = graphql(`
           ...CallParts
         }
       }
+    }
+  }
+`);
+
+export const MuteConversation = graphql(`
+  mutation MuteConversation($conversationId: ID!, $muted: Boolean! = true) {
+    muteConversation(conversationId: $conversationId, muted: $muted) {
+      __typename
+      ... on MuteConversationSuccess {
+        conversationId
+        muted
+      }
+      ...RejectionParts
+    }
+  }
+`);
+
+export const MutedConversations = graphql(`
+  query MutedConversations {
+    mutedConversations
+  }
+`);
+
+export const BlockUsers = graphql(`
+  mutation BlockUsers($userId: ID!, $blockedIds: [ID!]!) {
+    blockUsers(userId: $userId, blockedIds: $blockedIds) {
+      userId
+      blockedIds
+    }
+  }
+`);
+
+export const UnblockUsers = graphql(`
+  mutation UnblockUsers($userId: ID!, $blockedIds: [ID!]!) {
+    unblockUsers(userId: $userId, blockedIds: $blockedIds) {
+      userId
+      blockedIds
+    }
+  }
+`);
+
+export const BlockedUsers = graphql(`
+  query BlockedUsers($userId: ID!) {
+    blockedUsers(userId: $userId) {
+      userId
+      blockedIds
+    }
+  }
+`);
+
+export const RegisterDevice = graphql(`
+  mutation RegisterDevice($input: RegisterDeviceInput!) {
+    registerDevice(input: $input) {
+      __typename
+      ... on RegisterDeviceSuccess {
+        device {
+          id
+          name
+          createdAt
+          registeredAt
+        }
+      }
+      ...RejectionParts
+    }
+  }
+`);
+
+export const UnregisterDevice = graphql(`
+  mutation UnregisterDevice($id: ID!) {
+    unregisterDevice(id: $id)
+  }
+`);
+
+export const Devices = graphql(`
+  query Devices {
+    webPushKey
+    devices {
+      id
+      name
+      createdAt
+      registeredAt
     }
   }
 `);

@@ -67,8 +67,15 @@ describe('loadConfig', () => {
         maxConnections: 10_000,
         maxConnectionsPerUser: 50,
         maxConnectionsPerAddress: 10_000,
+        maxDevices: 20,
       },
       ice: { servers: [], turn: null, problems: [] },
+      webhook: null,
+      webPush: {
+        privateKey: null,
+        subject: 'mailto:nobody@example.com',
+        endpoints: { allowHttp: false, allowPrivate: false },
+      },
       metricsPerCall: false,
       logLevel: 'info',
       tracing: null,
@@ -204,6 +211,11 @@ describe('loadConfig', () => {
     ['TURN_CREDENTIAL_LIFETIME', '59s'],
     ['TURN_CREDENTIAL_LIFETIME', '61m'],
     ['ICE_STRICT', 'yes'],
+    ['VAPID_PRIVATE_KEY', 'c2hvcnQ'],
+    ['VAPID_PRIVATE_KEY', 'A'.repeat(43)],
+    ['VAPID_SUBJECT', 'ops@example.com'],
+    ['VAPID_SUBJECT', 'http://example.com'],
+    ['MAX_DEVICES', '0'],
   ])('refuses %s=%s, and complains of nothing else', (name, value) => {
     const jwt = name === 'DATABASE_URL' || name === 'NODE_ENV' ? JWT : {};
     const problems = problemsOf({ ...jwt, [name]: value });
@@ -221,6 +233,7 @@ describe('loadConfig', () => {
       REDIS_URL: hidden,
       TURN_URLS: 'turn:turn.example.com',
       TURN_SECRETS: `${hidden},${hidden}`,
+      VAPID_PRIVATE_KEY: hidden,
       ICE_SERVERS: `[{"urls":"turn:a.example","username":"${hidden}","credential":"${hidden}`,
     });
     for (const name of [
@@ -261,6 +274,29 @@ describe('loadConfig', () => {
       expect.stringContaining('CALL_DURATION_WARNING is not less than MAX_CALL_DURATION'),
     ]);
     expect(problemsOf({ MAX_CALL_DURATION: '1h', CALL_DURATION_WARNING: '59m' })).toEqual([]);
+  });
+
+  it('sends web push with a given key, and in a demo with one of its own', () => {
+    const VAPID_PRIVATE_KEY = 'hnr6dXrwzOIWBCzKLcSqUQxfNGVPeq6R8FRrC_dT8CQ';
+    const VAPID_SUBJECT = 'mailto:ops@example.com';
+    const deployed = { ...JWT, DATABASE_URL: 'postgres://db/app' };
+    const keptInProduction = { ...JWT, NODE_ENV: 'production', DATA_DIR: '/data' };
+    const of = (env: Record<string, string>) => loadConfig(env).webPush;
+    expect([of(deployed), of(keptInProduction), of({ ...JWT })]).toEqual([null, null, null]);
+    expect(of({ ...deployed, VAPID_PRIVATE_KEY, VAPID_SUBJECT })).toMatchObject({
+      privateKey: VAPID_PRIVATE_KEY,
+      subject: VAPID_SUBJECT,
+    });
+    expect(of({ VAPID_SUBJECT })).toMatchObject({ privateKey: null, subject: VAPID_SUBJECT });
+    expect(problemsOf({ ...deployed, VAPID_PRIVATE_KEY })).toEqual([
+      expect.stringMatching(/^VAPID_SUBJECT /),
+    ]);
+    expect(problemsOf({ ...deployed, VAPID_SUBJECT })).toEqual([
+      expect.stringMatching(/^VAPID_PRIVATE_KEY /),
+    ]);
+    const weak = `${'A'.repeat(41)}CA`;
+    const problems = problemsOf({ ...keptInProduction, VAPID_PRIVATE_KEY: weak, VAPID_SUBJECT });
+    expect(problems).toEqual([expect.stringMatching(/^VAPID_PRIVATE_KEY is no product of chance/)]);
   });
 
   it('takes no two listeners on one port, but any free ones', () => {
@@ -411,6 +447,54 @@ describe('identity settings', () => {
     expect(problemsOf({ ...env, NODE_ENV: 'production', DATA_DIR: '/data' })).toEqual([
       expect.stringMatching(/^JWT_JWKS_URL .*https/),
     ]);
+  });
+});
+
+describe('the webhook', () => {
+  const secret = (bytes: number) => `whsec_${randomBytes(bytes).toString('base64')}`;
+  const WEBHOOK_URL = 'https://app.example/hooks?key=hidden';
+
+  it('has a URL and one or two secrets, the newest first', () => {
+    const secrets = [secret(32), secret(24)];
+    const { webhook } = loadConfig({ WEBHOOK_URL, WEBHOOK_SECRETS: secrets.join(', ') });
+    expect(webhook).toEqual({ url: WEBHOOK_URL, secrets, allowHttp: false, allowPrivate: false });
+  });
+
+  it.each<[string, Record<string, string>, RegExp]>([
+    ['a URL alone', { WEBHOOK_URL }, /^WEBHOOK_SECRETS is not set while WEBHOOK_URL is/],
+    ['secrets alone', { WEBHOOK_SECRETS: secret(32) }, /^WEBHOOK_URL is not set while WEBHOOK_SECRETS is/],
+    ['three', { WEBHOOK_URL, WEBHOOK_SECRETS: [1, 2, 3].map(() => secret(32)).join() }, /has more than two/],
+    ['a short one', { WEBHOOK_URL, WEBHOOK_SECRETS: secret(23) }, /item 1 is too short/],
+    ['a long one', { WEBHOOK_URL, WEBHOOK_SECRETS: secret(65) }, /item 1 is too long/],
+    ['one of another form', { WEBHOOK_URL, WEBHOOK_SECRETS: 'hidden' }, /item 1 is not `whsec_` and base64/],
+    [
+      'no TLS',
+      { WEBHOOK_URL: 'http://hidden.example', WEBHOOK_SECRETS: secret(32) },
+      /WEBHOOK_ALLOW_HTTP=true/,
+    ],
+  ])('is refused with %s, and shows no value', (_name, env, problem) => {
+    const found = problemsOf(env);
+    expect(found).toEqual([expect.stringMatching(problem)]);
+    expect(found.join()).not.toContain('hidden');
+  });
+
+  it('goes without TLS, or into a private network, where that is said', () => {
+    const { webhook } = loadConfig({
+      WEBHOOK_URL: 'http://backend:8080/hooks',
+      WEBHOOK_SECRETS: secret(32),
+      WEBHOOK_ALLOW_HTTP: 'true',
+      WEBHOOK_ALLOW_PRIVATE: 'true',
+    });
+    expect(webhook).toMatchObject({ allowHttp: true, allowPrivate: true });
+  });
+
+  it('has in production no secret that is an example', () => {
+    const env = { ...JWT, NODE_ENV: 'production', DATABASE_URL: 'postgres://db/app', WEBHOOK_URL };
+    const weak = `whsec_${Buffer.from('0'.repeat(32)).toString('base64')}`;
+    expect(problemsOf({ ...env, WEBHOOK_SECRETS: weak })).toEqual([
+      expect.stringMatching(/^WEBHOOK_SECRETS item 1 .*openssl rand -base64 32/),
+    ]);
+    expect(problemsOf({ ...env, WEBHOOK_SECRETS: secret(32) })).toEqual([]);
   });
 });
 

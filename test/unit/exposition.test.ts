@@ -51,6 +51,7 @@ describe('the metrics beside the 28', () => {
       ...['ringdown_database_connections', 'ringdown_database_waiting', 'ringdown_degraded'],
       ...['ringdown_ice_server_round_trip_seconds', 'ringdown_ice_server_up'],
       ...['ringdown_internal_errors_total', 'ringdown_log_append_duration_seconds'],
+      ...['ringdown_notification_deliveries_total', 'ringdown_notification_lag_seconds'],
       ...['ringdown_operation_duration_seconds', 'ringdown_publish_failed_total'],
       ...['ringdown_rate_limited_total', 'ringdown_ready'],
       ...['ringdown_signals_delivered_total', 'ringdown_signals_total', 'ringdown_sweeper_lag_seconds'],

@@ -8,6 +8,7 @@ import {
   isObjectType,
 } from 'graphql';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import webPush from 'web-push';
 import type { App } from '../../../src/app.ts';
 import { startTestApp } from '../../support/app.ts';
 import { GetCall } from '../../support/operations.ts';
@@ -64,7 +65,9 @@ let app: App;
 let stage: Stage;
 const shared = {} as Record<State, { callId: string; conversationId: string }>;
 beforeAll(async () => {
-  app = await startTestApp({ DISCONNECT_GRACE: '10m' });
+  const { privateKey } = webPush.generateVAPIDKeys();
+  const vapid = { VAPID_PRIVATE_KEY: privateKey, VAPID_SUBJECT: 'mailto:ops@example.com' };
+  app = await startTestApp({ DISCONNECT_GRACE: '10m', ...vapid });
   stage = new Stage(app);
   for (const state of STATES) shared[state] = await stage.call(state);
 });

@@ -40,6 +40,13 @@ export type Operation = readonly [
   }) => Variables,
 ];
 
+/** Of no browser: the example of RFC 8291. */
+const A_SUBSCRIPTION = {
+  endpoint: 'https://push.example.net/push/JzLQ3raZJfFBR0aqvOMsLrt54w4rJUsV',
+  p256dh: 'BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4',
+  auth: 'BTBZMqHH6r4Tts7J_aSIgg',
+};
+
 /** Each field of the schema that asks the server for something. */
 export const OPERATIONS: Readonly<Record<string, Operation>> = {
   'Query.viewer': [operations.Viewer, () => ({})],
@@ -47,6 +54,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   'Query.call': [operations.GetCall, ({ callId }) => ({ id: callId })],
   'Call.timeline': [operations.GetTimeline, ({ callId }) => ({ id: callId })],
   'Query.calls': [operations.GetCalls, () => ({ first: 100 })],
+  'Query.deadLetters': [operations.DeadLetters, () => ({ first: 1 })],
   'Query.iceServers': [operations.GetIceServers, ({ callId }) => ({ callId })],
   'Mutation.initiateCall': [
     operations.InitiateCall,
@@ -91,6 +99,19 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   ],
   'Mutation.deleteConversation': [operations.DeleteConversation, () => ({ id: 'nowhere' })],
   'Mutation.terminateCall': [operations.TerminateCall, ({ callId }) => ({ callId })],
+  'Mutation.redeliver': [operations.Redeliver, () => ({ ids: [] })],
+  'Query.devices': [operations.Devices, () => ({})],
+  'Query.webPushKey': [operations.Devices, () => ({})],
+  'Query.mutedConversations': [operations.MutedConversations, () => ({})],
+  'Query.blockedUsers': [operations.BlockedUsers, () => ({ userId: 'host' })],
+  'Mutation.registerDevice': [operations.RegisterDevice, () => ({ input: { webPush: A_SUBSCRIPTION } })],
+  'Mutation.unregisterDevice': [operations.UnregisterDevice, () => ({ id: 'none' })],
+  'Mutation.muteConversation': [
+    operations.MuteConversation,
+    ({ conversationId }) => ({ conversationId, muted: false }),
+  ],
+  'Mutation.blockUsers': [operations.BlockUsers, () => ({ userId: 'elsewhere', blockedIds: ['other'] })],
+  'Mutation.unblockUsers': [operations.UnblockUsers, () => ({ userId: 'elsewhere', blockedIds: ['other'] })],
   'Subscription.callEvents': [
     operations.CallEvents,
     ({ callId, sessionId }) => ({ callId, sessionId, after: null }),
