@@ -9,6 +9,9 @@ const PURE = [
   '^src/seats/seat-rules\\.ts$',
   '^src/signals/(ice-candidate|session-description|signal|validate-signal)\\.ts$',
   '^src/ice-servers/(ice-server-url|stun-message|turn-credential)\\.ts$',
+  '^src/history/history-rules\\.ts$',
+  '^src/timeline/signal-tally\\.ts$',
+  '^src/quality/quality-report\\.ts$',
   '^src/call-log/cursor\\.ts$',
   '^src/(errors|ids)\\.ts$',
 ];

@@ -6,6 +6,7 @@ import '../calls/call.schema.ts';
 import '../calls/incoming.schema.ts';
 import '../conversations/conversation.schema.ts';
 import '../ice-servers/ice-server.schema.ts';
+import '../quality/quality.schema.ts';
 import '../signals/signal.schema.ts';
 
 /** The whole API; `schema.graphql` is printed from it. */
