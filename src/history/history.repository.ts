@@ -28,11 +28,19 @@ export interface HistoryRow {
   readonly seen: boolean;
 }
 
-/** As for `call`: whoever was taken out of the conversation, or of the call, sees it no more while it is live. */
-const VISIBLE = sql`(c.status = 'ENDED' or exists (
-  select from call_participants p, conversation_members m
-  where p.call_id = c.id and p.user_id = h.user_id and p.invitation <> 'REMOVED'
-    and m.conversation_id = c.conversation_id and m.user_id = h.user_id))`;
+/**
+ * Of a row `h` whether its call may be shown. As for `call`: whoever was taken out of the conversation, or of the call,
+ * sees it no more while it is live. `offset 0` keeps it one look by the call's id for each row: by its statistics, live
+ * calls being so few, the planner may otherwise begin with all of those.
+ */
+const shown = (statuses: readonly CallStatus[] | null) => sql`lateral (
+  select from calls c
+  where c.id = h.call_id ${statuses === null ? sql`` : sql`and c.status = any(${[...statuses]})`}
+    and (c.status = 'ENDED' or exists (
+      select from call_participants p, conversation_members m
+      where p.call_id = c.id and p.user_id = h.user_id and p.invitation <> 'REMOVED'
+        and m.conversation_id = c.conversation_id and m.user_id = h.user_id))
+  offset 0) as shown`;
 
 export async function historyPage(db: Db, query: HistoryQuery): Promise<HistoryRow[]> {
   const { rows } = await historyStatement(query).execute(db);
@@ -41,11 +49,11 @@ export async function historyPage(db: Db, query: HistoryQuery): Promise<HistoryR
 
 /**
  * One look into the index for each kind of call (missed or not, outgoing or not) that is asked for, merged by id. A
- * filter on a kind, rather than a place in the index, would read past all the others to find a few.
+ * filter on a kind, rather than a place in the index, would read past all the others to find a few. Each look has an
+ * order and a limit of its own: without them the planner reads all that there is of a kind, and sorts it.
  */
 export function historyStatement(query: HistoryQuery): RawBuilder<HistoryRow> {
-  const { userId, backwards, statuses, limit } = query;
-  const order = backwards ? sql`asc` : sql`desc`;
+  const { userId, backwards, limit } = query;
   const both = (wanted: boolean | null) => (wanted === null ? [false, true] : [wanted]);
   const kinds = both(query.missed).flatMap((missed) =>
     both(query.outgoing).map((outgoing) => kindOf(query, missed, outgoing)),
@@ -55,13 +63,11 @@ export function historyStatement(query: HistoryQuery): RawBuilder<HistoryRow> {
       h.missed_at is null or h.missed_at <= coalesce(
         (select through from missed_calls_seen where user_id = ${userId}), '-infinity') as seen
     from (${sql.join(kinds, sql` union all `)}) as h
-      join calls c on c.id = h.call_id
-    where ${VISIBLE} ${statuses === null ? sql`` : sql`and c.status = any(${[...statuses]})`}
-    order by h.call_id ${order} limit ${limit}`;
+    order by h.call_id ${order(backwards)} limit ${limit}`;
 }
 
 function kindOf(query: HistoryQuery, missed: boolean, outgoing: boolean): RawBuilder<unknown> {
-  const { userId, conversationId, fromId, beforeId, beyondId, backwards } = query;
+  const { userId, conversationId, statuses, fromId, beforeId, beyondId, backwards, limit } = query;
   const conditions = [
     sql`user_id = ${userId}`,
     sql`missed = ${sql.lit(missed)}`,
@@ -71,24 +77,38 @@ function kindOf(query: HistoryQuery, missed: boolean, outgoing: boolean): RawBui
     ...(beforeId === null ? [] : [sql`call_id < ${beforeId}::uuid`]),
     ...(beyondId === null ? [] : [sql`call_id ${backwards ? sql`>` : sql`<`} ${beyondId}::uuid`]),
   ];
-  return sql`select call_id, user_id, outgoing, missed_at from call_history
-    where ${sql.join(conditions, sql` and `)}`;
+  return sql`(select call_id, outgoing, missed_at from call_history h cross join ${shown(statuses)}
+    where ${sql.join(conditions, sql` and `)}
+    order by call_id ${order(backwards)} limit ${limit})`;
 }
 
-/** Missed calls that the user has not marked as seen, counted up to `most`. */
+const order = (backwards: boolean) => (backwards ? sql`asc` : sql`desc`);
+
+/**
+ * Missed calls that the user has not marked as seen, counted up to `most`. The mark is read first: inside the statement
+ * the planner would not know it, take a third of all that was ever missed for unseen, and read all of that.
+ */
 export async function unseenMissed(db: Db, userId: string, most: number): Promise<number> {
-  const { rows } = await unseenStatement(userId, most).execute(db);
+  const mark = await db
+    .selectFrom('missed_calls_seen')
+    .select('through')
+    .where('user_id', '=', userId)
+    .executeTakeFirst();
+  const { rows } = await unseenStatement(userId, mark?.through ?? null, most).execute(db);
   return rows[0]?.count ?? 0;
 }
 
-export function unseenStatement(userId: string, most: number): RawBuilder<{ count: number }> {
+export function unseenStatement(
+  userId: string,
+  seenThrough: Date | null,
+  most: number,
+): RawBuilder<{ count: number }> {
   return sql<{ count: number }>`
     select count(*)::int4 as count from (
-      select from call_history h join calls c on c.id = h.call_id
-      where h.user_id = ${userId} and h.missed_at is not null and h.missed_at > coalesce(
-        (select through from missed_calls_seen where user_id = ${userId}), '-infinity')
-        and ${VISIBLE}
-      limit ${most}) as unseen`;
+      select call_id, user_id from call_history
+      where user_id = ${userId} and missed_at is not null
+        ${seenThrough === null ? sql`` : sql`and missed_at > ${seenThrough}`}
+      order by missed_at limit ${most}) as h cross join ${shown(null)}`;
 }
 
 /** Moves the mark forward, never back, and never past now: what is missed later is to be seen. */
