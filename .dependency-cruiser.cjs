@@ -29,7 +29,7 @@ const ADAPTERS = [
 
 /** Put the parts of the SDK together. */
 const CLIENT_COMPOSES = [
-  '^client/src/(call|client|incoming|index)\\.ts$',
+  '^client/src/(call|client|history|incoming|index)\\.ts$',
   '^client/src/react/',
   '^client/src/generated/',
 ];
