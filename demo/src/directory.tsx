@@ -68,10 +68,10 @@ export function Directory({
         </section>
       ))}
       <nav className="tabs" aria-label="What to show">
-        <button type="button" className="quiet" aria-pressed={!recent} onClick={() => setRecent(false)}>
+        <button type="button" className="quiet tab" aria-pressed={!recent} onClick={() => setRecent(false)}>
           People
         </button>
-        <button type="button" className="quiet" aria-pressed={recent} onClick={() => setRecent(true)}>
+        <button type="button" className="quiet tab" aria-pressed={recent} onClick={() => setRecent(true)}>
           Recent calls
           {missed !== null && missed > 0 && (
             <span className="badge" data-testid="badge">

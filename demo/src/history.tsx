@@ -85,7 +85,7 @@ function Entry({
   const shown = outgoing ? others : [call.callerId, ...others.filter((id) => id !== call.callerId)];
   const whom = list(shown.map(names));
   return (
-    <li className={outcome === 'MISSED' ? 'missed' : ''} data-testid="entry">
+    <li className={outcome === 'MISSED' ? 'past missed' : 'past'} data-testid="entry">
       <Avatar id={shown[0] ?? session.user.id} name={names(shown[0] ?? session.user.id)} />
       <span className="name">
         {whom}

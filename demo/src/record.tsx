@@ -104,7 +104,7 @@ function Step({
   const who =
     from < 0 ? '' : from === to ? `${nameOf(from)}: ` : `${nameOf(from)} to ${to < 0 ? 'all' : nameOf(to)}: `;
   return (
-    <li className={tone}>
+    <li className={`rung ${tone}`}>
       <time>{time}</time>
       {lanes.map((id, lane) => (
         <i
