@@ -96,7 +96,7 @@ function Entry({
         </span>
       </span>
       <button type="button" className="quiet" onClick={() => show(call)}>
-        What happened<span className="unseen"> in the call with {whom}</span>
+        Details<span className="unseen"> of the call with {whom}</span>
       </button>
       <Action
         className="round"

@@ -37,9 +37,16 @@ export function ladderOf(call: CallInfo, entries: readonly TimelineEntry[]): Lad
   const lanes = [call.callerId, null, ...others];
   const laneOf = (id: string | null) => Math.max(0, lanes.indexOf(id));
   const start = Date.parse(call.createdAt);
+  const failed = new Set<string>();
   const rungs = entries.flatMap((entry, index): Rung[] => {
     const drawn = drawnAs(entry, call, laneOf);
     if (drawn === null) return [];
+    if (entry.quality?.outcome === 'FAILED') {
+      // Told when it failed, and once more at the end.
+      const way = `${drawn.from} ${drawn.to}`;
+      if (failed.has(way)) return [];
+      failed.add(way);
+    }
     const seconds = Math.max(0, Date.parse(entry.at) - start) / 1_000;
     return [{ key: String(index), time: clockOf(seconds), ...drawn }];
   });
@@ -90,7 +97,7 @@ function drawnAs(entry: TimelineEntry, call: CallInfo, laneOf: (id: string | nul
     case 'EXPIRING':
       return rung(ALL, ALL, 'The longest time is near', 'waiting');
     case 'ENDED':
-      return rung(ALL, ALL, 'The end', 'plain');
+      return rung(ALL, ALL, ENDINGS[detail] ?? 'The end');
     case 'OFFERS':
     case 'ANSWERS':
     case 'CANDIDATES':
@@ -104,6 +111,18 @@ function drawnAs(entry: TimelineEntry, call: CallInfo, laneOf: (id: string | nul
       return null;
   }
 }
+
+const ENDINGS: Readonly<Record<string, string>> = {
+  HANGUP: 'The end',
+  ENDED_BY_HOST: 'Ended by the host',
+  CANCELLED: 'The end: taken back',
+  DECLINED: 'The end: declined',
+  NO_ANSWER: 'The end: no answer',
+  CONNECTION_LOST: 'The end: a connection was lost',
+  MAX_DURATION: 'The end: it had lasted as long as it may',
+  ALONE: 'The end: one was left alone',
+  TERMINATED: 'Ended by an administrator',
+};
 
 function leavingOf(detail: string): string {
   if (detail.startsWith('DISCONNECTED')) return 'did not come back';
@@ -209,12 +228,7 @@ function failedLink(of: Of, names: Names): Verdict | null {
     const [from, to] = [names(offer.actorId ?? ''), names(offer.subjectId ?? '')];
     if (between('ANSWERS').length === 0)
       return `${from} sent an offer, and ${to} never sent an answer to it.`;
-    const sent = new Set(between('CANDIDATES').map(({ actorId }) => actorId));
-    const silent = [a, b].filter((id) => !sent.has(id));
-    if (silent.length > 0) {
-      return `They agreed on what to send, but ${list(silent.map(names))} named no way to be reached.`;
-    }
-    return 'Both told the other how to be reached, and none of the ways led through their networks. A TURN server that both can reach would have.';
+    return 'They agreed on what to send, and then found no way between their networks. A TURN server that both can reach would have been one.';
   };
   return { title, because: because(), tone: 'bad' };
 }

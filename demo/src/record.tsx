@@ -100,7 +100,7 @@ function Step({
   const { from, to, time, label, tone } = rung;
   const all = from < 0 || to < 0;
   const [first, last] = all ? [0, lanes.length - 1] : [Math.min(from, to), Math.max(from, to)];
-  const shape = from < 0 ? 'bar' : from === to ? 'dot' : to < from ? 'arrow left' : 'arrow right';
+  const shape = from < 0 ? 'phase' : from === to ? 'dot' : to < from ? 'arrow left' : 'arrow right';
   const who =
     from < 0 ? '' : from === to ? `${nameOf(from)}: ` : `${nameOf(from)} to ${to < 0 ? 'all' : nameOf(to)}: `;
   return (
