@@ -11,6 +11,9 @@ const PURE = [
   '^src/devices/(subscription|push-message)\\.ts$',
   '^src/signals/(ice-candidate|session-description|signal|validate-signal)\\.ts$',
   '^src/ice-servers/(ice-server-url|stun-message|turn-credential)\\.ts$',
+  '^src/history/history-rules\\.ts$',
+  '^src/timeline/signal-tally\\.ts$',
+  '^src/quality/quality-report\\.ts$',
   '^src/call-log/cursor\\.ts$',
   '^src/(errors|ids)\\.ts$',
 ];
@@ -29,7 +32,7 @@ const ADAPTERS = [
 
 /** Put the parts of the SDK together. */
 const CLIENT_COMPOSES = [
-  '^client/src/(call|client|incoming|index)\\.ts$',
+  '^client/src/(call|client|history|incoming|index)\\.ts$',
   '^client/src/react/',
   '^client/src/generated/',
 ];

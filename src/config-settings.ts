@@ -204,7 +204,7 @@ export const SETTINGS = {
   USERS_PER_ADDRESS: setting({
     group: 'Server',
     about:
-      "How many users' worth of CONNECTION_RATE, INITIATE_RATE, JOIN_RATE and SIGNAL_RATE one client address has, of IPv6 one /64. Needs TRUSTED_PROXIES.",
+      "How many users' worth of CONNECTION_RATE, INITIATE_RATE, JOIN_RATE, REPORT_RATE and SIGNAL_RATE one client address has, of IPv6 one /64. Needs TRUSTED_PROXIES.",
     allowed: '1 to 1000000',
     default: '100',
     why: 'an office or a mobile network behind one address has thousands of users, of whom few are at their limit at once; someone with many accounts is stopped there',
@@ -386,6 +386,15 @@ export const SETTINGS = {
     default: '6000',
     why: 'one of ten who restarts ICE on all nine links sends some 25 signals on each, with the slowest gathering of candidates: that every 2.5 s; with clients that send each candidate by itself every 5 s',
     schema: integer(1, 10_000_000),
+  }),
+  REPORT_RATE: setting({
+    group: 'Calls',
+    about:
+      "Reports on a call's quality that a user may send in a minute, over all instances; repeats under the same id do not count.",
+    allowed: '1 to 10000',
+    default: '30',
+    why: 'a device sends one at the end of a call, and one for each link that fails; with ten in a call that is nine',
+    schema: integer(1, 10_000),
   }),
   ICE_SERVERS: setting({
     group: 'ICE',

@@ -51,6 +51,7 @@ export interface Config {
     readonly initiatePerMinute: number;
     readonly joinsPerMinute: number;
     readonly signalsPerMinute: number;
+    readonly reportsPerMinute: number;
     readonly connectionsPerMinute: number;
     readonly usersPerAddress: number;
     readonly failedTokensPerMinute: number;
@@ -113,6 +114,8 @@ export const TIMINGS = {
   webhookAnswerMs: 5_000,
   /** An idempotency key is kept as long as a client could still be retrying. */
   idempotencyKeptMs: 600_000,
+  /** A report on a call's quality is taken so long after its end: a page may come back, a person may think. */
+  reportsTakenMs: 3_600_000,
   /** Window of the rates, which count by the minute. */
   rateWindowMs: 60_000,
   /** Longest wait for Redis in a rate limit; past it the instance counts by itself. A healthy Redis needs 1 ms. */
@@ -193,6 +196,7 @@ export function loadConfig(env: Environment = process.env): Config {
       initiatePerMinute: values.INITIATE_RATE,
       joinsPerMinute: values.JOIN_RATE,
       signalsPerMinute: values.SIGNAL_RATE,
+      reportsPerMinute: values.REPORT_RATE,
       connectionsPerMinute: values.CONNECTION_RATE,
       usersPerAddress: values.USERS_PER_ADDRESS,
       failedTokensPerMinute: values.FAILED_TOKEN_RATE,

@@ -17,6 +17,7 @@ import type { Database } from './database/open.ts';
 import { createDeviceService } from './devices/device.service.ts';
 import type { AllowedEndpoints } from './devices/subscription.ts';
 import type { Services } from './graphql/services.ts';
+import { createHistoryService } from './history/history.service.ts';
 import { createIceServerService } from './ice-servers/ice-server.service.ts';
 import { RingBoard } from './incoming/ring-board.ts';
 import type { Channel } from './notifications/channel.ts';
@@ -28,11 +29,15 @@ import { watchDeliveries, watchSignals } from './observability/entries.ts';
 import type { Logger } from './observability/logger.ts';
 import type { Metrics } from './observability/metrics.ts';
 import type { Tracing } from './observability/tracing.ts';
+import { createQualityService } from './quality/quality.service.ts';
 import type { Rates } from './rate-limits/rates.ts';
 import { createInstances, type Instances } from './seats/instances.ts';
 import { SeatService } from './seats/seat.service.ts';
 import { createSignalService } from './signals/signal.service.ts';
 import { createSilenceService } from './silence/silence.service.ts';
+import { writeCounts } from './timeline/signal-counts.repository.ts';
+import { SignalTally } from './timeline/signal-tally.ts';
+import { createTimelineService } from './timeline/timeline.ts';
 
 /**
  * One instance without its doors: the services over a database, a log and channels, and what runs beside
@@ -45,7 +50,7 @@ export interface CoreParts {
   readonly pulse: Database;
   readonly log: CallLog;
   readonly channels: Channels;
-  readonly rates: Pick<Rates, 'initiate' | 'join' | 'signal'>;
+  readonly rates: Pick<Rates, 'initiate' | 'join' | 'signal' | 'report'>;
   /** Whether `log` and `channels` reach other instances. */
   readonly hasRedis: boolean;
   readonly config: Pick<Config, 'limits' | 'eventsKeptMs' | 'ice'>;
@@ -125,6 +130,8 @@ export function createCore(parts: CoreParts): Core {
       now,
     });
   });
+  const tally = new SignalTally(now, () => crypto.randomUUID());
+  const watch = watchSignals(logger);
   const self = { id: instanceId, hasRedis: parts.hasRedis };
   const instances = createInstances(database, pulse.db, () => unit, self, TIMINGS.deadAfterMs);
   const unit: CallUnit = new CallUnit(database, outbox, config.limits, {
@@ -132,6 +139,7 @@ export function createCore(parts: CoreParts): Core {
     ...(notices && { saved: (tx, before, after, at) => notices.enqueue(tx, before, after, at) }),
     changed(call, facts, change) {
       countFacts(metrics, call, facts);
+      if (call.status === 'ENDED') tally.callEnded(call.id);
       logLife(logger, call, facts);
       if (change.rings !== null || change.ended) for (const deliverer of deliverers) deliverer.wake();
     },
@@ -157,6 +165,7 @@ export function createCore(parts: CoreParts): Core {
     outbox,
     instances,
     eventsKeptMs: config.eventsKeptMs,
+    writeCounts: () => writeCounts(db, tally),
     reclaim: () => seats.reclaim(),
     onLag: metrics.sweepLagged,
     onError: (what, error) => warn(`The sweeper failed at: ${what}`, error),
@@ -181,8 +190,15 @@ export function createCore(parts: CoreParts): Core {
       createLog: (callId) => outbox.createLog(callId),
       whyNoSeat: seatRefusal,
       now,
-      onTaken: watchSignals(logger),
+      onTaken(callId, entry) {
+        const { from, to, kind } = entry.signal;
+        tally.count(callId, kind, from, to, entry.at);
+        watch?.(callId, entry);
+      },
     }),
+    history: createHistoryService(database, now),
+    timeline: createTimelineService(db),
+    quality: createQualityService({ database, rate: parts.rates.report, metrics }),
     conversations: createConversationService({ database, sweepDue: () => sweeper.sweepDue() }),
     silence: createSilenceService(database),
     devices: createDeviceService({ database, maxDevices: config.limits.maxDevices, ...parts.webPush }),
@@ -212,6 +228,7 @@ export function createCore(parts: CoreParts): Core {
         await Promise.all(deliverers.map((deliverer) => deliverer.stop(lastWorkMs / 2)));
         await sweeper.stop();
         await outbox.sweep().catch((error) => warn('What is unpublished is left to other instances', error));
+        await writeCounts(db, tally, true).catch((error) => warn('Counts of signals are lost', error));
         await instances.leave().catch((error) => warn('Other instances find out by themselves', error));
       };
       // A database that hangs must not hold up the end: the others can do without it.

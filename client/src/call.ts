@@ -21,6 +21,7 @@ import {
   LeaveCallDocument,
   MuteParticipantDocument,
   RemoveParticipantDocument,
+  ReportCallQualityDocument,
   SendSignalDocument,
   SetMediaStateDocument,
 } from './generated/graphql.ts';
@@ -30,7 +31,9 @@ import { Mesh } from './links/mesh.ts';
 import type { LinkState, MediaSource } from './links/types.ts';
 import type { LocalMedia } from './media/local-media.ts';
 import { MediaReport } from './media-report.ts';
+import { QualityWatch } from './quality-watch.ts';
 import { SignalOutbox } from './signal-outbox.ts';
+import { uuid } from './uuid.ts';
 
 export interface CallEvents {
   /** After any change, with the state of then. */
@@ -92,6 +95,7 @@ export class Call extends Emitter<CallEvents> {
   readonly #stream: CallStream;
   readonly #outbox: SignalOutbox;
   readonly #report: MediaReport;
+  readonly #quality: QualityWatch;
   /** What is taken away when the call is over. */
   readonly #undo: (() => void)[] = [];
 
@@ -125,6 +129,13 @@ export class Call extends Emitter<CallEvents> {
       reachable: (userId) => this.#isReachable(userId),
       freshServers: () => this.#iceServers.fresh(),
       sends: media !== null,
+    });
+    this.#quality = new QualityWatch({
+      send: (links) => {
+        const input = { callId: call.id, reportId: uuid(), links };
+        // Nothing of the call depends on it.
+        connection.request(ReportCallQualityDocument, { input }).catch(() => {});
+      },
     });
     this.#follow();
     this.#stream = new CallStream({
@@ -250,6 +261,7 @@ export class Call extends Emitter<CallEvents> {
       mesh.on('state', ({ userId, state }) => {
         if (state === null) this.#links.delete(userId);
         else this.#see(userId, { link: state });
+        this.#quality.see(userId, state);
         this.#change();
         this.emit('link', { userId, state });
       }),
@@ -263,6 +275,7 @@ export class Call extends Emitter<CallEvents> {
       }),
       mesh.on('stats', (event) => {
         this.#see(event.userId, { stats: event.stats });
+        this.#quality.measure(event.userId, event.stats);
         this.#change();
         this.emit('stats', event);
       }),
@@ -378,6 +391,8 @@ export class Call extends Emitter<CallEvents> {
   #finish(over: CallOver): void {
     if (this.#over) return;
     this.#over = over;
+    // Before the links are gone.
+    this.#quality.finish();
     this.#mesh.close();
     this.#outbox.close();
     this.#report.close();

@@ -10,10 +10,21 @@ import {
   IncomingCallsDocument,
   InitiateCallDocument,
   JoinCallDocument,
+  MarkMissedCallsSeenDocument,
+  MissedCallCountDocument,
+  ReportCallQualityDocument,
 } from './generated/graphql.ts';
+import {
+  type HistoryOptions,
+  type HistoryPage,
+  readHistory,
+  readTimeline,
+  type TimelineEntry,
+} from './history.ts';
 import { fetchIceServers } from './ice-servers.ts';
 import { type IncomingCall, IncomingCalls, type IncomingEvents } from './incoming.ts';
 import type { LocalMedia } from './media/local-media.ts';
+import { MissedCalls } from './missed-calls.ts';
 import { type PushOptions, registerPush, unregisterPush } from './push.ts';
 import { uuid } from './uuid.ts';
 
@@ -37,6 +48,8 @@ export interface RingdownEvents extends IncomingEvents {
   connection: ConnectionState;
   /** The calls that this page is in, after each change. */
   calls: readonly Call[];
+  /** How many calls the user has missed and not seen. */
+  missedCalls: number;
   /** What went wrong in the background. */
   error: Error;
 }
@@ -67,6 +80,7 @@ const PAUSE = { first: 500, longest: 15_000 };
 export class Ringdown extends Emitter<RingdownEvents> {
   readonly #connection: Connection;
   readonly #incoming: IncomingCalls;
+  readonly #missed: MissedCalls;
   readonly #rtcConfiguration: RTCConfiguration;
   #calls: readonly Call[] = [];
   #endRings: (() => void) | null = null;
@@ -91,6 +105,10 @@ export class Ringdown extends Emitter<RingdownEvents> {
       decline: (call, busy) =>
         this.#incoming.during((ring) => ring.id === call.id, this.#decline(call, busy)),
     });
+    this.#missed = new MissedCalls(
+      async () => (await this.#connection.request(MissedCallCountDocument, {})).viewer.missedCallCount,
+    );
+    this.#missed.on('count', (count) => this.emit('missedCalls', count));
     for (const name of ['incomingCall', 'ringStopped', 'incomingCalls'] as const) {
       this.#incoming.on(name, (event) => this.emit(name, event as never));
     }
@@ -109,6 +127,23 @@ export class Ringdown extends Emitter<RingdownEvents> {
   /** The calls that this page is in. */
   get calls(): readonly Call[] {
     return this.#calls;
+  }
+
+  /**
+   * Calls that the user has missed and not seen, on any device; 100 where there are that many or more. Null until it is
+   * known: it is asked for once something listens to `missedCalls`, and again whenever a ring has stopped.
+   */
+  get missedCalls(): number | null {
+    return this.#missed.count;
+  }
+
+  override on<Name extends keyof RingdownEvents>(
+    name: Name,
+    listener: (event: RingdownEvents[Name]) => void,
+  ): () => void {
+    const stop = super.on(name, listener);
+    if (name === 'missedCalls') this.#missed.watch();
+    return stop;
   }
 
   /**
@@ -164,6 +199,30 @@ export class Ringdown extends Emitter<RingdownEvents> {
     return (await this.#connection.request(GetCallDocument, { id })).call ?? null;
   }
 
+  /** The user's calls, newest first, a page at a time. Rejects with a RequestError for a filter that can't be. */
+  history(options: HistoryOptions = {}): Promise<HistoryPage> {
+    return readHistory(this.#connection, options);
+  }
+
+  /** What happened in a call, in order. Null for no such call, or none of the user's; empty once it is forgotten. */
+  timeline(callId: string): Promise<readonly TimelineEntry[] | null> {
+    return readTimeline(this.#connection, callId);
+  }
+
+  /** The user has seen what they missed, up to an instant: the newest `missedAt` that was shown. */
+  async markMissedCallsSeen(through: string | null = null): Promise<void> {
+    const variables = { through };
+    const { markMissedCallsSeen } = await this.#connection.request(MarkMissedCallsSeenDocument, variables);
+    this.#missed.set(markMissedCallsSeen.missedCallCount);
+  }
+
+  /** What the user thought of a call that they were in, 1 (bad) to 5 (good). Rejects with a RejectionError. */
+  async rate(callId: string, rating: number): Promise<void> {
+    const input = { callId, reportId: uuid(), rating };
+    const { reportCallQuality } = await this.#connection.request(ReportCallQualityDocument, { input });
+    if (reportCallQuality.__typename === 'Rejection') throw new RejectionError(reportCallQuality);
+  }
+
   /**
    * From now on this browser is rung also while no page of the app is open: by a push, which the app's service
    * worker shows. Do it at each start, once the user wants it and has allowed notifications. Rejects with a
@@ -202,6 +261,8 @@ export class Ringdown extends Emitter<RingdownEvents> {
       next: ({ incomingCalls }) => {
         this.#pause = PAUSE.first;
         this.#incoming.receive(incomingCalls);
+        // After a hole anything may have been missed.
+        if (incomingCalls.__typename !== 'CallRinging') this.#missed.check();
         this.#ready.resolve();
       },
       over: (error) => {

@@ -15,14 +15,19 @@ export { ConnectionError, RejectionError, RequestError, RingdownError } from './
 export { Emitter } from './events.ts';
 export type {
   CallEndReason,
+  CallFilter,
+  CallOutcome,
   CallStatus,
   CallType,
+  IceCandidateType,
   LeaveReason,
+  LinkOutcome,
   ParticipantRole,
   ParticipantStatus,
   RejectionCode,
   RingStopReason,
 } from './generated/graphql.ts';
+export type { HistoryEntry, HistoryOptions, HistoryPage, TimelineEntry } from './history.ts';
 export { IncomingCall, type IncomingEvents } from './incoming.ts';
 export type { LinkStats } from './links/link-stats.ts';
 export type { LinkState, MediaSource } from './links/types.ts';

@@ -7,6 +7,7 @@ import { type Demo, namesOf, type Person } from './people.ts';
 import { Rings } from './rings.tsx';
 import { type Session, useSession } from './session.ts';
 import { play, type Tone } from './tones.ts';
+import { missedText } from './words.ts';
 
 /** Everything that one user has on this page. */
 export function Desk({
@@ -20,11 +21,14 @@ export function Desk({
 }) {
   const session = useSession(demo, user);
   const names = namesOf(demo);
-  const { call, incoming } = session;
+  const { call, incoming, missed } = session;
   const silent = useRing(incoming.length === 0 ? null : call === null ? 'ring' : 'waiting');
   useEffect(() => {
     const rings = incoming[0];
-    const what = rings ? `${names(rings.callerId)} is calling` : call ? `${user.name} in a call` : user.name;
+    const unseen = missed ? `(${missedText(missed)}) ` : '';
+    const what = rings
+      ? `${names(rings.callerId)} is calling`
+      : `${unseen}${user.name}${call ? ' in a call' : ''}`;
     document.title = `${what} – Ringdown`;
   });
   return (

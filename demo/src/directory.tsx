@@ -1,13 +1,17 @@
+import type { CallInfo } from '@ringdown/client';
+import { useState } from 'react';
 import { Avatar } from './avatar.tsx';
 import { Action, LoadAgain } from './buttons.tsx';
 import { Developers } from './developers.tsx';
+import { History } from './history.tsx';
 import { Icon } from './icons.tsx';
 import { type Demo, list, type Names } from './people.ts';
 import { PushSwitch } from './push-switch.tsx';
+import { Record } from './record.tsx';
 import type { Session } from './session.ts';
-import { clock, endingOf, readinessOf } from './words.ts';
+import { clock, endingOf, missedText, readinessOf } from './words.ts';
 
-/** Who can be called, and what became of the last call. */
+/** Who can be called, and what became of the calls before. */
 export function Directory({
   session,
   demo,
@@ -17,10 +21,15 @@ export function Directory({
   readonly demo: Demo;
   readonly names: Names;
 }) {
-  const { user, connection, busy, ended, elsewhere } = session;
+  const { user, connection, busy, ended, elsewhere, missed } = session;
+  const [recent, setRecent] = useState(false);
+  const [record, setRecord] = useState<CallInfo | null>(null);
   const off = connection !== 'connected' || busy !== null;
   const { text, tone } = readinessOf(connection, busy);
   const others = demo.users.filter(({ id }) => id !== user.id);
+  if (record !== null) {
+    return <Record call={record} session={session} names={names} goBack={() => setRecord(null)} />;
+  }
   return (
     <main className="page" tabIndex={-1} aria-label="Call somebody">
       <div className="line">
@@ -59,6 +68,42 @@ export function Directory({
           </Action>
         </section>
       ))}
+      <nav className="tabs" aria-label="What to show">
+        <button type="button" className="quiet tab" aria-pressed={!recent} onClick={() => setRecent(false)}>
+          People
+        </button>
+        <button type="button" className="quiet tab" aria-pressed={recent} onClick={() => setRecent(true)}>
+          Recent calls
+          {missed !== null && missed > 0 && (
+            <span className="badge" data-testid="badge">
+              {missedText(missed)}
+              <span className="unseen"> missed</span>
+            </span>
+          )}
+        </button>
+      </nav>
+      {recent ? (
+        <History session={session} names={names} show={setRecord} />
+      ) : (
+        <People session={session} others={others} off={off} />
+      )}
+      <PushSwitch session={session} />
+      <Developers demo={demo} />
+    </main>
+  );
+}
+
+function People({
+  session,
+  others,
+  off,
+}: {
+  readonly session: Session;
+  readonly others: Demo['users'];
+  readonly off: boolean;
+}) {
+  return (
+    <>
       <h2 id="people">Call somebody</h2>
       <p className="fine">
         They answer in a window of their own: open{' '}
@@ -98,8 +143,6 @@ export function Directory({
           </li>
         ))}
       </ul>
-      <PushSwitch session={session} />
-      <Developers demo={demo} />
-    </main>
+    </>
   );
 }

@@ -7,7 +7,7 @@ import {
   LocalMedia,
   Ringdown,
 } from '@ringdown/client';
-import { useCalls, useConnection, useIncomingCalls } from '@ringdown/client/react';
+import { useCalls, useConnection, useIncomingCalls, useMissedCalls } from '@ringdown/client/react';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { type Demo, fetchToken, type Person } from './people.ts';
 import { type Push, usePush } from './push.ts';
@@ -17,10 +17,13 @@ import { errorText } from './words.ts';
 
 export interface Session {
   readonly user: Person;
+  readonly ringdown: Ringdown;
   readonly connection: ReturnType<typeof useConnection>;
   /** The one that this page is in. */
   readonly call: Call | null;
   readonly incoming: readonly IncomingCall[];
+  /** Calls that the user has missed and not seen; null until it is known. */
+  readonly missed: number | null;
   /** Calls that the user is in, in other windows. */
   readonly elsewhere: readonly CallInfo[];
   /** The last call, until the next one. */
@@ -81,6 +84,7 @@ export function useSession(demo: Demo, user: Person): Session {
   const connection = useConnection(ringdown);
   const incoming = useIncomingCalls(ringdown);
   const [call = null] = useCalls(ringdown);
+  const missed = useMissedCalls(ringdown);
   const [elsewhere, setElsewhere] = useState<readonly CallInfo[]>([]);
   const [ended, setEnded] = useState<CallState | null>(null);
   const [busy, setBusy] = useState<string | null>(null);
@@ -236,9 +240,11 @@ export function useSession(demo: Demo, user: Person): Session {
 
   return {
     user,
+    ringdown,
     connection,
     call,
     incoming,
+    missed,
     elsewhere,
     ended,
     busy,

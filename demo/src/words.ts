@@ -2,6 +2,7 @@ import {
   type CallState,
   ConnectionError,
   type ConnectionState,
+  type HistoryEntry,
   type LocalMediaState,
   type MediaError,
   type ParticipantState,
@@ -148,6 +149,43 @@ export function absenceOf({ status, declinedBusy, leaveReason }: ParticipantStat
     default:
       return null;
   }
+}
+
+/** The server counts up to a hundred. */
+export function missedText(count: number): string {
+  return count >= 100 ? '99+' : String(count);
+}
+
+/** What became of a call, in the user's history. */
+export function outcomeText({ outcome, call }: HistoryEntry): string {
+  switch (outcome) {
+    case 'RINGING':
+      return 'Ringing now';
+    case 'ONGOING':
+      return call.status === 'RINGING' ? 'Ringing now' : 'Going on now';
+    case 'MISSED':
+      return 'Missed';
+    case 'DECLINED':
+      return 'Declined';
+    case 'REMOVED':
+      return 'Taken back';
+    case 'UNANSWERED':
+      if (call.endReason === 'CANCELLED') return 'Given up';
+      if (call.endReason !== 'DECLINED') return 'No answer';
+      return call.participants.some(({ declinedBusy }) => declinedBusy) ? 'Busy' : 'Declined';
+    case 'ANSWERED':
+      return call.durationSeconds == null ? 'Left' : clock(call.durationSeconds);
+    default:
+      return outcome;
+  }
+}
+
+/** The time of a day, and the day unless it is this one. */
+export function whenText(instant: string, now = new Date()): string {
+  const date = new Date(instant);
+  const time = date.toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit' });
+  if (date.toDateString() === now.toDateString()) return time;
+  return `${date.toLocaleDateString(undefined, { day: 'numeric', month: 'short' })}, ${time}`;
 }
 
 /** What a command's error means, and what to do. */

@@ -1,6 +1,8 @@
 import { builder } from '../graphql/builder.ts';
+import { viewerOf } from '../graphql/context.ts';
 import { assertValid, type Problem } from '../graphql/input.ts';
 import type { Connection, TimelineEntry } from '../graphql/services.ts';
+import { LinkQualityRef } from '../quality/quality.schema.ts';
 import type { CallView, MediaState, ParticipantView } from './call-view.ts';
 import { TIMELINE_PAGE } from './pages.ts';
 
@@ -125,13 +127,27 @@ export const PageInfoRef = builder.objectRef<Connection<unknown>['pageInfo']>('P
 const TimelineEntryRef = builder.objectRef<TimelineEntry>('TimelineEntry').implement({
   fields: (t) => ({
     at: t.expose('at', { type: 'DateTime', description: "The database's time." }),
-    kind: t.exposeString('kind', { description: 'What happened, such as `joined`; new kinds may come.' }),
+    kind: t.exposeString('kind', {
+      description: `What happened, such as \`JOINED\`; new kinds may come. OFFERS, ANSWERS, CANDIDATES and RENEGOTIATIONS are
+signals from \`actorId\` to \`subjectId\`, without a long silence in between; QUALITY is what \`actorId\` measured of the link to
+\`subjectId\`; RATED, what the viewer thought of the call.`,
+    }),
     actorId: t.exposeID('actorId', {
       nullable: true,
       description: 'Who did it; null where nobody did: a deadline, a lost connection.',
     }),
-    subjectId: t.exposeID('subjectId', { nullable: true, description: 'Whom it happened to.' }),
-    detail: t.exposeString('detail', { description: 'One line for people to read.' }),
+    subjectId: t.exposeID('subjectId', {
+      nullable: true,
+      description: 'Whom it happened to; of signals null where they went to everyone else.',
+    }),
+    detail: t.exposeString('detail', { description: 'Why, in a word or a line.' }),
+    count: t.exposeInt('count', { nullable: true, description: 'How many signals; null for anything else.' }),
+    until: t.expose('until', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When the last of these signals was taken; `at` is that of the first.',
+    }),
+    quality: t.expose('quality', { type: LinkQualityRef, nullable: true, description: 'Of QUALITY alone.' }),
   }),
 });
 
@@ -189,16 +205,17 @@ export const CallRef = builder.objectRef<CallView>('Call').implement({
     timeline: t.field({
       type: TimelineConnectionRef,
       description: `What happened, in order: the record that explains a failed call. No SDP, candidate or address is in it.
-Empty some time after the call's end (EVENT_RETENTION).
+Counts of signals come into it some seconds after them, in their place. Empty some time after the call's end (EVENT_RETENTION).
 \`first\`: 1 to ${TIMELINE_PAGE.largest} entries. Errors: BAD_USER_INPUT.`,
       extensions: { page: TIMELINE_PAGE },
       args: {
         first: t.arg.int({ required: true, defaultValue: TIMELINE_PAGE.usual }),
         after: t.arg.string(),
       },
-      resolve: (call, { first, after }, { services }) => {
+      resolve: (call, { first, after }, context) => {
+        const viewer = viewerOf(context);
         assertValid(pageProblem(first));
-        return services.calls.timeline(call.id, { first, after: after ?? null });
+        return context.services.timeline.timeline(viewer, call.id, { first, after: after ?? null });
       },
     }),
   }),

@@ -1,5 +1,6 @@
 import { type Kysely, type Selectable, sql, type Transaction } from 'kysely';
 import type { Tables } from '../database/tables.ts';
+import { historyChanges } from '../history/history-rules.ts';
 import type { Call, Fact, Participant, Silence } from './call.ts';
 import type { StateChange } from './changes.ts';
 import { nextDeadline } from './deadlines.ts';
@@ -135,7 +136,7 @@ export async function saveCall(
   const withCall = tx.with('saved_call', (qb) =>
     qb.updateTable('calls').set(columns).where('id', '=', after.id).returning('id'),
   );
-  const saved =
+  const withParticipants =
     changed.length === 0
       ? withCall
       : withCall.with('saved_participants', (qb) =>
@@ -143,6 +144,21 @@ export async function saveCall(
             .insertInto('call_participants')
             .values(changed.map((participant) => participantRow(after.id, participant)))
             .onConflict((conflict) => conflict.columns(['call_id', 'user_id']).doUpdateSet(participantUpdate))
+            .returning('user_id'),
+        );
+  const history = historyRows(before, after, event.at);
+  const saved =
+    history.length === 0
+      ? withParticipants
+      : withParticipants.with('saved_history', (qb) =>
+          qb
+            .insertInto('call_history')
+            .values(history)
+            .onConflict((conflict) =>
+              conflict
+                .columns(['call_id', 'user_id'])
+                .doUpdateSet({ missed_at: sql.ref('excluded.missed_at') }),
+            )
             .returning('user_id'),
         );
   await saved.insertInto('call_events').values(eventRow(after, event)).execute();
@@ -180,6 +196,12 @@ export async function insertCall(
         .values(call.participants.map((participant) => participantRow(call.id, participant)))
         .returning('user_id'),
     )
+    .with('saved_history', (qb) =>
+      qb
+        .insertInto('call_history')
+        .values(historyRows(null, call, event.at))
+        .returning('user_id'),
+    )
     .insertInto('call_events')
     .values(eventRow(call, event))
     .execute();
@@ -211,8 +233,8 @@ export async function dueCalls(db: Db, limit: number): Promise<{ id: string; due
 }
 
 /**
- * Deletes the events of calls that ended longer ago than `keptMs`, of at most so many calls. Calls that another
- * instance is at are skipped. Returns how many it did.
+ * Deletes the events of calls that ended longer ago than `keptMs`, and what else their timeline has, of at most so
+ * many calls. Calls that another instance is at are skipped. Returns how many it did.
  */
 export async function forgetEvents(db: Db, keptMs: number, limit: number): Promise<number> {
   const { rows } = await sql`
@@ -222,6 +244,10 @@ export async function forgetEvents(db: Db, keptMs: number, limit: number): Promi
       order by ended_at limit ${limit} for update skip locked
     ), gone as (
       delete from call_events using old where call_events.call_id = old.id
+    ), gone_counts as (
+      delete from call_signal_counts using old where call_signal_counts.call_id = old.id
+    ), gone_reports as (
+      delete from call_quality_reports using old where call_quality_reports.call_id = old.id
     )
     update calls set events_kept = false from old where calls.id = old.id returning calls.id`.execute(db);
   return rows.length;
@@ -396,6 +422,16 @@ const participantUpdate = Object.fromEntries(
     ] as const
   ).map((column) => [column, sql.ref(`excluded.${column}`)]),
 );
+
+function historyRows(before: Call | null, after: Call, at: number) {
+  return historyChanges(before, after, at).map(({ userId, outgoing, missedAt }) => ({
+    call_id: after.id,
+    user_id: userId,
+    conversation_id: after.conversationId,
+    outgoing,
+    missed_at: date(missedAt),
+  }));
+}
 
 function eventRow(
   call: Call,

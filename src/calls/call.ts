@@ -327,7 +327,9 @@ export function stopRing(
   const { call } = draft;
   participant.invitation = outcome;
   participant.ringDeadline = null;
-  if (outcome !== 'REMOVED') note(draft, outcome, participant.userId);
+  if (outcome === 'DECLINED') {
+    note(draft, outcome, participant.userId, participant.userId, participant.declinedBusy ? 'BUSY' : '');
+  } else if (outcome === 'MISSED') note(draft, outcome, null, participant.userId, 'RING_TIMEOUT');
   if (call.status === 'RINGING' && ringing(call).length === 0) {
     const some = (invitation: Invitation) => call.participants.some((p) => p.invitation === invitation);
     end(draft, some('MISSED') ? 'NO_ANSWER' : some('DECLINED') ? 'DECLINED' : 'CANCELLED', by);
@@ -344,7 +346,7 @@ export function end(draft: Draft, reason: CallEndReason, by: string | null): voi
     if (participant.invitation === 'RINGING') {
       participant.invitation = 'MISSED';
       participant.ringDeadline = null;
-      note(draft, 'MISSED', null, participant.userId);
+      note(draft, 'MISSED', null, participant.userId, 'CALL_ENDED');
     }
   }
   call.status = 'ENDED';

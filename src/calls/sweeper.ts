@@ -8,7 +8,7 @@ import type { Outbox } from './outbox.ts';
 
 /**
  * The one sweeper, on every instance, each second: seats of dead instances, calls in which something is due,
- * changes that a crash left unpublished, events that are old; and, beside it, the heartbeat. Calls that another instance is at are
+ * changes that a crash left unpublished, counts of signals, events that are old; and, beside it, the heartbeat. Calls that another instance is at are
  * skipped.
  */
 
@@ -19,6 +19,8 @@ export interface SweeperDeps {
   readonly instances: Instances;
   /** How long the events of an ended call are kept, milliseconds. */
   readonly eventsKeptMs: number;
+  /** Counts of signals that are due. */
+  readonly writeCounts: () => Promise<void>;
   /** This instance had been taken for dead. */
   readonly reclaim: () => Promise<void>;
   /** Seconds between a deadline and the sweep that found it. */
@@ -84,6 +86,7 @@ export class Sweeper {
     await this.#try('dead instances', () => instances.releaseSeatsOfTheDead());
     await this.#try('deadlines', () => this.sweepDue());
     await this.#try('outbox', () => outbox.sweep());
+    await this.#try('counts of signals', () => this.#deps.writeCounts());
     await this.#try('old events', () => this.#forget());
     if (this.#turns++ % CLEAN_EVERY === 0) await this.#try('idempotency keys', () => this.#clean());
   }

@@ -8,6 +8,8 @@ import type {
   ParticipantRole,
 } from '../calls/call-view.ts';
 import type { StateChange } from '../calls/changes.ts';
+import type { LinkQuality } from '../quality/quality-report.ts';
+import type { SignalCount } from '../timeline/signal-tally.ts';
 
 /** The tables of migrations/, as Kysely sees them. Row types stop at the repositories. */
 export interface Tables {
@@ -16,6 +18,10 @@ export interface Tables {
   calls: CallTable;
   call_participants: CallParticipantTable;
   call_events: CallEventTable;
+  call_history: CallHistoryTable;
+  missed_calls_seen: MissedCallsSeenTable;
+  call_signal_counts: CallSignalCountTable;
+  call_quality_reports: CallQualityReportTable;
   initiations: InitiationTable;
   instances: InstanceTable;
   blocked_users: BlockedUserTable;
@@ -93,6 +99,36 @@ export interface CallEventTable {
   change: JSONColumnType<StateChange>;
   facts: JSONColumnType<Fact[]>;
   published: Generated<boolean>;
+}
+
+export interface CallHistoryTable {
+  call_id: string;
+  user_id: string;
+  conversation_id: string;
+  outgoing: boolean;
+  missed_at: NullableInstant;
+  missed: ColumnType<boolean, never, never>;
+}
+
+export interface MissedCallsSeenTable {
+  user_id: string;
+  through: Instant;
+}
+
+export interface CallSignalCountTable {
+  call_id: string;
+  stretch: string;
+  started_at: Instant;
+  counts: JSONColumnType<SignalCount[]>;
+}
+
+export interface CallQualityReportTable {
+  call_id: string;
+  user_id: string;
+  report_id: string;
+  at: Instant;
+  links: JSONColumnType<LinkQuality[]>;
+  rating: number | null;
 }
 
 export interface InitiationTable {

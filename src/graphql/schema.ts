@@ -8,6 +8,7 @@ import '../conversations/conversation.schema.ts';
 import '../devices/device.schema.ts';
 import '../ice-servers/ice-server.schema.ts';
 import '../notifications/dead-letter.schema.ts';
+import '../quality/quality.schema.ts';
 import '../signals/signal.schema.ts';
 import '../silence/silence.schema.ts';
 

@@ -1,7 +1,9 @@
 import type { Viewer } from '../auth/viewer.ts';
 import type { CallStatus, CallType, CallView, StateEvent } from '../calls/call-view.ts';
 import type { Rejection } from '../errors.ts';
+import type { CallOutcome } from '../history/history-rules.ts';
 import type { DeadLetter } from '../notifications/notice-queue.ts';
+import type { LinkQuality, QualityReport } from '../quality/quality-report.ts';
 import type { Signal } from '../signals/signal.ts';
 
 /**
@@ -45,8 +47,9 @@ export interface PageArgs {
   readonly last: number | null;
   readonly before: string | null;
 }
-export interface Connection<T> {
-  readonly edges: readonly { readonly cursor: string; readonly node: T }[];
+/** `Edge`: what an edge has beside its cursor and its node. */
+export interface Connection<T, Edge extends object = object> {
+  readonly edges: readonly ({ readonly cursor: string; readonly node: T } & Edge)[];
   readonly pageInfo: {
     readonly hasNextPage: boolean;
     readonly hasPreviousPage: boolean;
@@ -54,12 +57,23 @@ export interface Connection<T> {
     readonly endCursor: string | null;
   };
 }
+/** What a call was to one of those who were asked to it. */
+export interface HistoryEdge {
+  readonly outcome: CallOutcome;
+  readonly outgoing: boolean;
+  readonly missedAt: number | null;
+  readonly seen: boolean;
+}
 export interface TimelineEntry {
   readonly at: number;
   readonly kind: string;
   readonly actorId: string | null;
   readonly subjectId: string | null;
   readonly detail: string;
+  /** Of signals alone: how many, and when the last of them came. */
+  readonly count: number | null;
+  readonly until: number | null;
+  readonly quality: Omit<LinkQuality, 'userId'> | null;
 }
 
 export interface CallService {
@@ -92,9 +106,35 @@ export interface CallService {
 
   /** Null for whoever was not invited, as for no such call. */
   call(viewer: Viewer, id: string): Promise<CallView | null>;
-  calls(viewer: Viewer, page: PageArgs, filter: CallFilter | null): Promise<Connection<CallView>>;
   activeCalls(viewer: Viewer): Promise<readonly CallView[]>;
-  timeline(callId: string, page: { first: number; after: string | null }): Promise<Connection<TimelineEntry>>;
+}
+
+export interface HistoryService {
+  calls(
+    viewer: Viewer,
+    page: PageArgs,
+    filter: CallFilter | null,
+  ): Promise<Connection<CallView, HistoryEdge>>;
+  /** Not seen yet, counted up to 100. */
+  missedCallCount(viewer: Viewer): Promise<number>;
+  /** `through` null: up to now. */
+  markMissedCallsSeen(viewer: Viewer, through: number | null): Promise<void>;
+}
+
+export interface TimelineService {
+  /** Whoever was given the call may read it. */
+  timeline(
+    viewer: Viewer,
+    callId: string,
+    page: { first: number; after: string | null },
+  ): Promise<Connection<TimelineEntry>>;
+}
+
+export interface QualityService {
+  reportCallQuality(
+    viewer: Viewer,
+    report: QualityReport,
+  ): Promise<Result<{ readonly at: number; readonly duplicate: boolean }>>;
 }
 
 /** A place in the order in which a socket's signals arrived; see http/arrival-order.ts. */
@@ -268,6 +308,9 @@ export interface DeadLetterService {
 
 export interface Services {
   readonly calls: CallService;
+  readonly history: HistoryService;
+  readonly timeline: TimelineService;
+  readonly quality: QualityService;
   readonly signals: SignalService;
   readonly conversations: ConversationService;
   readonly silence: SilenceService;

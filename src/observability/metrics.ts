@@ -285,6 +285,7 @@ const LIMITED_BY: Readonly<Record<Limited, readonly LimitedBy[]>> = {
   initiate: ['user', 'address'],
   join: ['user', 'address'],
   signal: ['user', 'address'],
+  report: ['user', 'address'],
   connection: ['user', 'address'],
   failed_token: ['address'],
 };

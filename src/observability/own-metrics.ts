@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { DELIVERY_OUTCOMES, type DeliveryOutcome } from '../notifications/channel.ts';
+import { CANDIDATE_TYPES, LINK_OUTCOMES, type LinkQuality } from '../quality/quality-report.ts';
 import type { Signal } from '../signals/signal.ts';
 
 /** The metrics beside the 28 of the audit: how the service itself does. All begin with `ringdown_`. */
@@ -91,6 +92,51 @@ export function createOwnMetrics(registry: Registry) {
     },
   });
 
+  const links = new Counter({
+    name: 'ringdown_links_reported_total',
+    help: 'Links between participants that were reported, by how they went and whether they were relayed (yes, no; unknown where none of their candidates was in use).',
+    labelNames: ['outcome', 'relayed'],
+    registers,
+  });
+  for (const outcome of LINK_OUTCOMES) {
+    for (const relayed of ['yes', 'no', 'unknown']) links.inc({ outcome: outcome.toLowerCase(), relayed }, 0);
+  }
+  const candidates = new Counter({
+    name: 'ringdown_link_candidates_total',
+    help: 'Pairs of ICE candidates in use that were reported, by the type of either.',
+    labelNames: ['local', 'remote'],
+    registers,
+  });
+  for (const local of CANDIDATE_TYPES) {
+    for (const remote of CANDIDATE_TYPES) {
+      candidates.inc({ local: local.toLowerCase(), remote: remote.toLowerCase() }, 0);
+    }
+  }
+  const measured = (name: string, help: string, buckets: number[]) =>
+    new Histogram({ name, help: `${help}, as participants reported it.`, buckets, registers });
+  const connectedAfter = measured(
+    'ringdown_link_connected_after_seconds',
+    "From a link's beginning to its first connection",
+    [0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 15, 30, 60],
+  );
+  const loss = measured(
+    'ringdown_link_packet_loss_ratio',
+    'Packets that were lost, of those that should have come in',
+    [0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5],
+  );
+  const jitter = measured(
+    'ringdown_link_jitter_seconds',
+    'Jitter of what came in',
+    [0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5],
+  );
+  const roundTrip = measured(
+    'ringdown_link_round_trip_seconds',
+    'Round trip between two participants',
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2],
+  );
+  const reconnects = measured('ringdown_link_reconnects', 'How often a link was lost', [0, 1, 2, 5, 10, 50]);
+  const ratings = measured('ringdown_call_rating', 'Ratings of calls, 1 (bad) to 5 (good)', [1, 2, 3, 4, 5]);
+
   let ready: () => Promise<{ readonly ok: boolean; readonly degraded: boolean }> = async () => ({
     ok: false,
     degraded: false,
@@ -156,6 +202,20 @@ export function createOwnMetrics(registry: Registry) {
       'ringdown_signals_delivered_total',
       'Signals handed to a recipient, by kind; one to several recipients counts for each, and so does a replay.',
     ),
+    linkReported(link: LinkQuality, relayed: boolean | null): void {
+      const { outcome, localCandidate: local, remoteCandidate: remote } = link;
+      const known = relayed === null ? 'unknown' : relayed ? 'yes' : 'no';
+      links.inc({ outcome: outcome.toLowerCase(), relayed: known });
+      if (local !== null && remote !== null) {
+        candidates.inc({ local: local.toLowerCase(), remote: remote.toLowerCase() });
+      }
+      if (link.connectedAfterMs !== null) connectedAfter.observe(link.connectedAfterMs / 1_000);
+      if (link.lossPercent !== null) loss.observe(link.lossPercent / 100);
+      if (link.jitterMs !== null) jitter.observe(link.jitterMs / 1_000);
+      if (link.roundTripMs !== null) roundTrip.observe(link.roundTripMs / 1_000);
+      reconnects.observe(link.reconnects);
+    },
+    callRated: (rating: number): void => ratings.observe(rating),
     observePool(name: string, pool: PoolCounts): void {
       pools.set(name, pool);
     },

@@ -3,7 +3,7 @@ import { ALLOWED, type Allowed, type RateLimiter, type Refusal, type Take } from
 
 /** What is limited, of whom, and how it is counted where it is refused. */
 
-export type Limited = 'initiate' | 'join' | 'signal' | 'connection' | 'failed_token';
+export type Limited = 'initiate' | 'join' | 'signal' | 'report' | 'connection' | 'failed_token';
 export type LimitedBy = 'user' | 'address';
 
 /** Who does something, as limits know them. */
@@ -35,6 +35,7 @@ export interface Rates {
   readonly initiate: Rate;
   readonly join: Rate;
   readonly signal: Rate;
+  readonly report: Rate;
   readonly connection: Rate;
   /** By address alone: who sends a token that is not valid is nobody. */
   readonly failedToken: KeyRate;
@@ -46,6 +47,7 @@ export type RateSettings = Pick<
   | 'initiatePerMinute'
   | 'joinsPerMinute'
   | 'signalsPerMinute'
+  | 'reportsPerMinute'
   | 'connectionsPerMinute'
   | 'usersPerAddress'
   | 'failedTokensPerMinute'
@@ -67,6 +69,7 @@ export function createRates(settings: RateSettings, { limiter, refused }: RateDe
     initiate: rate('initiate', settings.initiatePerMinute),
     join: rate('join', settings.joinsPerMinute),
     signal: rate('signal', settings.signalsPerMinute),
+    report: rate('report', settings.reportsPerMinute),
     connection: rate('connection', settings.connectionsPerMinute),
     failedToken: byKey('failed_token', 'address', settings.failedTokensPerMinute),
   };

@@ -224,6 +224,63 @@ describe('the demo', () => {
     await sees(ada, 'ben');
   });
 
+  it('counts what was missed in a badge, until it is looked at, and rings back from there', async () => {
+    const [ada, ben] = [await open('ada'), await open('ben')];
+    const badge = ben.getByTestId('badge');
+    for (let calls = 1; calls <= 2; calls++) {
+      await press(ada, 'Call Ben');
+      await button(ben, 'Answer').waitFor();
+      await press(ada, 'Cancel');
+      await ben.getByText(String(calls), { exact: false }).and(badge).waitFor();
+    }
+    expect(await ben.title()).toMatch(/^\(2\) Ben/);
+    await ben.getByRole('button', { name: /^Recent calls/ }).click();
+    await ben.getByTestId('entry').nth(1).waitFor();
+    expect(await ben.getByTestId('entry').first().innerText()).toMatch(/Ada.*Missed/s);
+    await badge.waitFor({ state: 'detached' });
+    await ben.getByRole('button', { name: 'Call Ada again' }).first().click();
+    await press(ada, 'Answer');
+    await sees(ben, 'ada');
+  });
+
+  it('explains a call that failed: why, and at which step', async () => {
+    // Of the ways to each other only those through a TURN server may be used, and there is none.
+    const prepare = (page: Page) =>
+      page.addInitScript(() => {
+        const Real = RTCPeerConnection;
+        window.RTCPeerConnection = class extends Real {
+          constructor(configuration?: RTCConfiguration) {
+            super({ ...configuration, iceTransportPolicy: 'relay' });
+          }
+          override setConfiguration(configuration?: RTCConfiguration) {
+            super.setConfiguration({ ...configuration, iceTransportPolicy: 'relay' });
+          }
+        };
+      });
+    const [ada, ben] = [await open('ada', { prepare }), await open('ben', { prepare })];
+    await press(ada, 'Call Ben');
+    await press(ben, 'Answer');
+    await status(ada, 'Connecting to Ben');
+    // As long as the SDK waits before it says that a link has failed.
+    await ada.waitForTimeout(16_000);
+    await press(ada, 'Leave');
+    await ended(ben, 'Ada hung up');
+    await ben.getByRole('button', { name: 'Recent calls' }).click();
+    await ben.getByRole('button', { name: /^Details/ }).click();
+    const verdict = ben.getByTestId('verdict');
+    await verdict.waitFor();
+    expect(await verdict.innerText()).toMatch(
+      /Ada and Ben were never connected.*no way between their networks/s,
+    );
+    const steps = await ben.getByRole('listitem').allInnerTexts();
+    const told = steps.map((step) => step.split('\n').at(-1));
+    expect(told).toEqual(
+      expect.arrayContaining(['calls', 'rings', 'joins', 'offer', 'answer', 'no connection']),
+    );
+    await press(ben, 'Back to recent calls');
+    await ben.getByTestId('entry').waitFor();
+  });
+
   it('mutes and turns the camera off, by button and by key, and shows it to the other one', async () => {
     const { ada, ben } = await inCall();
     await press(ada, 'Mute');

@@ -76,6 +76,8 @@ async function dump(): Promise<string> {
     calls: await rows('calls'),
     participants: await rows('call_participants'),
     events: await rows('call_events', 'published'),
+    history: await rows('call_history'),
+    reports: await rows('call_quality_reports'),
     initiations: await rows('initiations'),
     conversations: await rows('conversations'),
     members: await rows('conversation_members'),
@@ -166,9 +168,16 @@ const OF_A_CALL = {
     (id) => ({ input: { callId: id, sessionId: 'guest-1', clientSeq: 1, signal: SIGNAL } }),
   ],
   iceServers: [operations.GetIceServers, (id) => ({ callId: id })],
+  reportCallQuality: [
+    operations.ReportCallQuality,
+    (id) => ({ input: { callId: id, reportId: 'report-1', rating: 3 } }),
+  ],
 } satisfies Record<string, [DocumentNode, (callId: string) => Variables]>;
 type OfACall = keyof typeof OF_A_CALL;
 const EACH = Object.keys(OF_A_CALL) as OfACall[];
+
+/** What may still be said of a call that is over. */
+const WHEN_OVER: readonly OfACall[] = ['leaveCall', 'endCall', 'reportCallQuality'];
 
 const QUERIES = {
   call: operations.GetCall,
@@ -261,16 +270,16 @@ const REFUSALS: readonly {
     who: 'someone who was in it, once it is over',
     user: 'guest',
     callId: () => ended,
-    answers: EACH.filter((operation) => operation !== 'leaveCall' && operation !== 'endCall').map(
-      (operation) => isRefusal(operation, 'CALL_ENDED'),
+    answers: EACH.filter((operation) => !WHEN_OVER.includes(operation)).map((operation) =>
+      isRefusal(operation, 'CALL_ENDED'),
     ),
   },
   ...['host', 'guest'].map((user) => ({
     who: `the ${user}, once nobody has answered: CALL_EXPIRED is for joining`,
     user,
     callId: () => expired,
-    answers: EACH.filter((operation) => operation !== 'leaveCall' && operation !== 'endCall').map(
-      (operation) => isRefusal(operation, operation === 'joinCall' ? 'CALL_EXPIRED' : 'CALL_ENDED'),
+    answers: EACH.filter((operation) => !WHEN_OVER.includes(operation)).map((operation) =>
+      isRefusal(operation, operation === 'joinCall' ? 'CALL_EXPIRED' : 'CALL_ENDED'),
     ),
   })),
 ];

@@ -44,10 +44,23 @@ describe('the events of a call', () => {
       return call?.timeline.edges.map(({ node }) => node.kind);
     };
     expect((await timeline(over))?.length).toBeGreaterThan(0);
+    const input = { callId: over, reportId: 'r', rating: 3 };
+    success((await ada.mutate(operations.ReportCallQuality, { input })).reportCallQuality);
+    await sql`insert into call_signal_counts values (${over}, gen_random_uuid(), now(),
+      '[{"kind": "Offer", "from": "ada", "to": "ben", "count": 1, "firstMs": 0, "lastMs": 0}]')`.execute(
+      world.database.db,
+    );
+    expect(await timeline(over)).toEqual(expect.arrayContaining(['OFFERS', 'RATED']));
     await ada.mutate(operations.LeaveCall, { callId: over, sessionId: 'ada' });
 
     await eventually(async () => (await eventsOf(sql<boolean>`status = 'ENDED'`)) === 0, 10_000);
     expect(await timeline(over)).toEqual([]);
+    for (const table of ['call_signal_counts', 'call_quality_reports']) {
+      const { rows } = await sql`select from ${sql.table(table)} where call_id = ${over}`.execute(
+        world.database.db,
+      );
+      expect(rows).toHaveLength(0);
+    }
     const { call } = await ada.query(operations.GetCall, { id: over });
     expect(call).toMatchObject({ status: 'ENDED', endReason: 'CANCELLED' });
     expect((await timeline(live))?.length).toBeGreaterThan(0);

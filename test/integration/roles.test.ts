@@ -146,13 +146,17 @@ describe('the role of the instances', () => {
     expect(kysely_migration).toBe('SELECT');
     expect(Object.keys(tables).sort()).toEqual([
       'call_events',
+      'call_history',
       'call_participants',
+      'call_quality_reports',
+      'call_signal_counts',
       'calls',
       'conversation_members',
       'conversations',
       'deployment_keys',
       'initiations',
       'instances',
+      'missed_calls_seen',
     ]);
     expect(new Set(Object.values(tables))).toEqual(new Set(['DELETE,INSERT,SELECT,UPDATE']));
   });

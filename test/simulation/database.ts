@@ -23,6 +23,10 @@ const { serialize } = protocol;
 const CLOCKS = ['now', 'clock_timestamp'];
 const TABLES = [
   'call_events',
+  'call_signal_counts',
+  'call_quality_reports',
+  'call_history',
+  'missed_calls_seen',
   'initiations',
   'call_participants',
   'calls',

@@ -54,23 +54,40 @@ export class FakeServices {
       },
       terminateCall: async () => ({ call: this.call }),
       call: async (_viewer, id) => (id === this.call.id ? this.call : null),
+      activeCalls: async () => [this.call],
+    },
+    history: {
       calls: async (_viewer, page) => {
         if (page.first !== null && page.last !== null) {
           throw new CodedError('BAD_USER_INPUT', 'first or last, not both.', 'last');
         }
-        return { edges: [{ cursor: 'e1', node: this.call }], pageInfo: EMPTY_PAGE };
+        const edge = { outcome: 'ONGOING', outgoing: true, missedAt: null, seen: true } as const;
+        return { edges: [{ cursor: 'e1', node: this.call, ...edge }], pageInfo: EMPTY_PAGE };
       },
-      activeCalls: async () => [this.call],
+      missedCallCount: async () => 0,
+      markMissedCallsSeen: async () => {},
+    },
+    timeline: {
       timeline: async () => ({
         edges: [
           {
             cursor: 't1',
-            node: { at: AT, kind: 'created', actorId: 'ada', subjectId: null, detail: 'Started' },
+            node: {
+              at: AT,
+              kind: 'INITIATED',
+              actorId: 'ada',
+              subjectId: null,
+              detail: 'Started',
+              count: null,
+              until: null,
+              quality: null,
+            },
           },
         ],
         pageInfo: EMPTY_PAGE,
       }),
     },
+    quality: { reportCallQuality: async () => ({ at: AT, duplicate: false }) },
     signals: {
       sendSignal: async (_viewer, input, turn) => {
         this.lastSignal = input;

@@ -107,6 +107,38 @@ export const GetTimeline = graphql(`
   }
 `);
 
+/** All that a timeline has, which is much: so the page's size stands in the document. */
+export const GetRecord = graphql(`
+  query GetRecord($id: ID!) {
+    call(id: $id) {
+      timeline(first: 200) {
+        edges {
+          node {
+            at
+            kind
+            actorId
+            subjectId
+            detail
+            count
+            until
+            quality {
+              outcome
+              connectedAfterMs
+              relayed
+              localCandidate
+              remoteCandidate
+              lossPercent
+              jitterMs
+              roundTripMs
+              reconnects
+            }
+          }
+        }
+      }
+    }
+  }
+`);
+
 export const PageParts = graphql(`
   fragment PageParts on PageInfo {
     hasNextPage
@@ -121,12 +153,47 @@ export const GetCalls = graphql(`
     calls(first: $first, after: $after, last: $last, before: $before, filter: $filter) {
       edges {
         cursor
+        outcome
+        outgoing
+        missedAt
+        seen
         node {
           ...CallParts
         }
       }
       pageInfo {
         ...PageParts
+      }
+    }
+  }
+`);
+
+export const MarkMissedCallsSeen = graphql(`
+  mutation MarkMissedCallsSeen($through: DateTime) {
+    markMissedCallsSeen(through: $through) {
+      missedCallCount
+    }
+  }
+`);
+
+export const GetMissedCallCount = graphql(`
+  query GetMissedCallCount {
+    viewer {
+      missedCallCount
+    }
+  }
+`);
+
+export const ReportCallQuality = graphql(`
+  mutation ReportCallQuality($input: ReportCallQualityInput!) {
+    reportCallQuality(input: $input) {
+      __typename
+      ... on ReportCallQualitySuccess {
+        at
+        duplicate
+      }
+      ... on Rejection {
+        ...RejectionParts
       }
     }
   }

@@ -7,6 +7,7 @@ export const UNLIMITED_SETTINGS: RateSettings = {
   initiatePerMinute: 1_000_000,
   joinsPerMinute: 1_000_000,
   signalsPerMinute: 1_000_000,
+  reportsPerMinute: 1_000_000,
   connectionsPerMinute: 1_000_000,
   usersPerAddress: 1_000_000,
   failedTokensPerMinute: 1_000_000,

@@ -173,7 +173,7 @@ describe('gauges of ICE servers', () => {
     metrics.iceServerProbed(server, null);
     const series = await scrape(metrics);
     expect(series).toMatchObject({ [`ringdown_ice_server_up{server="${server}"}`]: 0 });
-    expect(Object.keys(series).filter((name) => name.includes('round_trip'))).toEqual([
+    expect(Object.keys(series).filter((name) => name.startsWith('ringdown_ice_server_round_trip'))).toEqual([
       'ringdown_ice_server_round_trip_seconds{server="stun:a.example:3478?transport=udp"}',
     ]);
   });

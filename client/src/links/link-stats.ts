@@ -5,6 +5,8 @@ export interface LinkStats {
   readonly relayed: boolean | null;
   /** Of the chosen pair, milliseconds. */
   readonly roundTripMs: number | null;
+  /** Of what comes in, the mean over its tracks; null where nothing does (RFC 3550 section 6.4.1). */
+  readonly jitterMs: number | null;
   /** Of the packets that should have come since the last summary; null where none should have. */
   readonly lossPercent: number | null;
   /** Kilobits a second since the last summary. */
@@ -56,6 +58,7 @@ export function summarise(report: Report, before: Counts | null): { stats: LinkS
     stats: {
       relayed: pair === null ? null : local === 'relay' || remote === 'relay',
       roundTripMs: typeof roundTrip === 'number' ? Math.round(roundTrip * 1_000) : null,
+      jitterMs: jitterOf(inbound),
       lossPercent: lost + came === 0 ? null : Math.round((lost / (lost + came)) * 1_000) / 10,
       receivedKbps: rate(counts.bytesReceived - (since?.bytesReceived ?? 0)),
       sentKbps: rate(counts.bytesSent - (since?.bytesSent ?? 0)),
@@ -72,6 +75,11 @@ function chosenPair(report: Report, entries: readonly Record<string, unknown>[])
   if (named) return named;
   const pairs = entries.filter(({ type }) => type === 'candidate-pair');
   return pairs.find(({ selected }) => selected === true) ?? null;
+}
+
+function jitterOf(inbound: readonly Record<string, unknown>[]): number | null {
+  const known = inbound.filter(({ jitter }) => typeof jitter === 'number');
+  return known.length === 0 ? null : Math.round((sum(known, 'jitter') / known.length) * 10_000) / 10;
 }
 
 function typeOf(report: Report, id: unknown): string | null {

@@ -39,6 +39,16 @@ export function useIncomingCalls(ringdown: Ringdown): readonly IncomingCall[] {
   );
 }
 
+/** How many calls the user has missed and not seen; null until it is known. */
+export function useMissedCalls(ringdown: Ringdown): number | null {
+  const subscribe = useCallback((changed: () => void) => ringdown.on('missedCalls', changed), [ringdown]);
+  return useSyncExternalStore(
+    subscribe,
+    () => ringdown.missedCalls,
+    () => null,
+  );
+}
+
 /** The calls that this page is in. */
 export function useCalls(ringdown: Ringdown): readonly Call[] {
   const subscribe = useCallback((changed: () => void) => ringdown.on('calls', changed), [ringdown]);

@@ -85,6 +85,11 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
       input: { callId, sessionId, clientSeq: 1, signal: { renegotiate: { iceRestart: false } } },
     }),
   ],
+  'Mutation.reportCallQuality': [
+    operations.ReportCallQuality,
+    ({ callId }) => ({ input: { callId, reportId: 'r', rating: 4 } }),
+  ],
+  'Mutation.markMissedCallsSeen': [operations.MarkMissedCallsSeen, () => ({})],
   'Mutation.putConversation': [
     operations.PutConversation,
     () => ({ id: 'elsewhere', memberIds: ['a', 'b'] }),
