@@ -68,6 +68,22 @@ describe('a history', () => {
   });
 });
 
+it('one who blocked the caller has no row of the call, missed or not, until somebody else asks them to it', () => {
+  const call = new LiveCall({ callees: ['bob', 'cat'], silences: { bob: 'BLOCKED' } });
+  const histories = new Histories(call);
+  call.join('cat');
+  call.connect('ann', 'cat');
+  histories.save();
+  expect([...histories.rows.keys()]).toEqual(['ann', 'cat']);
+  call.pass(6 * MINUTE);
+  histories.save();
+  expect(histories.rows.has('bob')).toBe(false);
+  call.silences.clear();
+  call.invite('cat', 'bob');
+  histories.save();
+  expect(histories.rows.get('bob')).toEqual({ outgoing: false, missedAt: null });
+});
+
 describe('an outcome', () => {
   it('is each one’s own, while the call goes on and afterwards', () => {
     const call = new LiveCall({ callees: ['bob', 'cat'] });
