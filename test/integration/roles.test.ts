@@ -145,6 +145,7 @@ describe('the role of the instances', () => {
     const { kysely_migration, ...tables } = rights;
     expect(kysely_migration).toBe('SELECT');
     expect(Object.keys(tables).sort()).toEqual([
+      'blocked_users',
       'call_events',
       'call_history',
       'call_participants',
@@ -154,6 +155,7 @@ describe('the role of the instances', () => {
       'conversation_members',
       'conversations',
       'deployment_keys',
+      'devices',
       'initiations',
       'instances',
       'missed_calls_seen',

@@ -48,9 +48,18 @@ describe('the metrics beside the 28', () => {
     const families = readExposition(await metrics.registry.metrics());
     const own = [...families.keys()].filter((name) => !/^(video|nodejs|process)_/.test(name));
     expect(own.sort()).toEqual([
-      ...['ringdown_database_connections', 'ringdown_database_waiting', 'ringdown_degraded'],
+      ...[
+        'ringdown_call_rating',
+        'ringdown_database_connections',
+        'ringdown_database_waiting',
+        'ringdown_degraded',
+      ],
       ...['ringdown_ice_server_round_trip_seconds', 'ringdown_ice_server_up'],
-      ...['ringdown_internal_errors_total', 'ringdown_log_append_duration_seconds'],
+      'ringdown_internal_errors_total',
+      ...['ringdown_link_candidates_total', 'ringdown_link_connected_after_seconds'],
+      ...['ringdown_link_jitter_seconds', 'ringdown_link_packet_loss_ratio', 'ringdown_link_reconnects'],
+      ...['ringdown_link_round_trip_seconds', 'ringdown_links_reported_total'],
+      ...['ringdown_log_append_duration_seconds'],
       ...['ringdown_notification_deliveries_total', 'ringdown_notification_lag_seconds'],
       ...['ringdown_operation_duration_seconds', 'ringdown_publish_failed_total'],
       ...['ringdown_rate_limited_total', 'ringdown_ready'],
