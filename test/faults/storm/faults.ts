@@ -35,10 +35,12 @@ const FAULTS: Record<FaultKind, Begin> = {
 
   async restarted(stage, instance) {
     const { process } = instance;
+    // The fault before it is still being mended, on a slow machine: it is about to start anyway.
+    if (!process) return () => {};
     instance.away = true;
-    process?.signal('SIGTERM');
+    process.signal('SIGTERM');
     return async () => {
-      const how = await process?.ended;
+      const how = await process.ended;
       instance.process = null;
       if (how !== 0) throw new Error(`An instance that was asked to stop ended with ${how}`);
       await stage.start(instance);
