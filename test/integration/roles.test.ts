@@ -145,12 +145,14 @@ describe('the role of the instances', () => {
     const { kysely_migration, ...tables } = rights;
     expect(kysely_migration).toBe('SELECT');
     expect(Object.keys(tables).sort()).toEqual([
+      'blocked_users',
       'call_events',
       'call_participants',
       'calls',
       'conversation_members',
       'conversations',
       'deployment_keys',
+      'devices',
       'initiations',
       'instances',
     ]);
