@@ -200,11 +200,9 @@ export function createCore(parts: CoreParts): Core {
     instances,
     async start() {
       await seats.listen();
+      await notifications?.queue.open(notifications.channels.map(({ name }) => name));
       await sweeper.start();
-      if (notifications) {
-        await notifications.queue.open(notifications.channels.map(({ name }) => name));
-        for (const deliverer of deliverers) deliverer.start();
-      }
+      for (const deliverer of deliverers) deliverer.start();
     },
     async stop(lastWorkMs) {
       await background.close(lastWorkMs);

@@ -38,7 +38,8 @@ type Settled =
 
 export class Deliverer {
   readonly #deps: DelivererDeps;
-  readonly #inFlight = new Map<string, TakenJob>();
+  /** By attempt: one that was lost to another may come back while it still runs. */
+  readonly #inFlight = new Set<TakenJob>();
   #settled: { job: TakenJob; end: Settled }[] = [];
   readonly #leaving = new AbortController();
   #loop: { stop(): Promise<void> } | null = null;
@@ -70,7 +71,7 @@ export class Deliverer {
     await this.#loop?.stop();
     await within(lastWorkMs, this.#idle());
     this.#leaving.abort();
-    for (const job of this.#inFlight.values()) this.#settled.push({ job, end: { as: 'released' } });
+    for (const job of this.#inFlight) this.#settled.push({ job, end: { as: 'released' } });
     this.#inFlight.clear();
     await this.#turn;
     await this.#try('settle', () => this.#settle());
@@ -83,7 +84,7 @@ export class Deliverer {
   async #poll(): Promise<void> {
     const { queue, channel } = this.#deps;
     if (this.#polls++ % HOLD_EVERY === 0) {
-      await this.#try('hold', () => queue.hold(channel.name, [...this.#inFlight.values()]));
+      await this.#try('hold', () => queue.hold(channel.name, [...this.#inFlight]));
       await this.#try('reclaim', () => queue.reclaim(channel.name));
     }
     if (this.#polls % CLEAN_EVERY === 1) await this.#try('clean', () => queue.clean());
@@ -121,7 +122,7 @@ export class Deliverer {
       throw error;
     }
     for (const { job, end } of settled) {
-      this.#inFlight.delete(job.id);
+      this.#inFlight.delete(job);
       if (end.as !== 'released') this.#count(job, buried.has(job) ? 'dead' : outcomeOf(end));
     }
   }
@@ -136,9 +137,9 @@ export class Deliverer {
     if (this.#stopped || free === 0) return;
     const jobs = await this.#deps.queue.take(this.#deps.channel.name, free);
     for (const job of jobs) {
-      this.#inFlight.set(job.id, job);
+      this.#inFlight.add(job);
       void this.#attempt(job).then((end) => {
-        if (!this.#inFlight.has(job.id)) return;
+        if (!this.#inFlight.has(job)) return;
         this.#settled.push({ job, end });
         this.wake();
       });

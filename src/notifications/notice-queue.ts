@@ -59,6 +59,6 @@ export interface NoticeQueue {
   deadLetters(page: { first: number; after: string | null }): Promise<DeadLetter[] | null>;
   /** Back into their queues, 1,000 at most; all, the oldest first, where none are named. Returns how many. */
   redeliver(ids: readonly string[] | null): Promise<number>;
-  /** Forgets dead letters that are too old. */
+  /** Forgets what is too old: dead letters, and jobs that nobody takes any more. */
   clean(): Promise<void>;
 }

@@ -21,11 +21,11 @@ const DEAD = 'dead-letters';
 const DAY = 86_400;
 /** Milliseconds after which a job whose instance said nothing of it is free: four times the pause between. */
 const SILENT_AFTER = 4_000;
-/** The pauses grow from 1 s to 10 min, half of each by chance: the last attempt is a day or so after the first. */
+/** The pauses grow from 1 s to 10 min, half of each by chance until then; the last attempt is a day after the first. */
 const RETRIES = { retryLimit: 150, retryDelay: 1, retryBackoff: true, retryDelayMax: 600 };
 /** Dead letters are kept for two weeks. */
 const DEAD_KEPT = 14 * DAY;
-/** No job takes as long. */
+/** No job takes as long; one may be left of a channel that is configured no more. */
 const KEPT = 30 * DAY;
 /** Dead letters that are sent again at once. */
 const REDELIVERED = 1_000;
@@ -175,7 +175,7 @@ export class PgBossQueue implements NoticeQueue {
   }
 
   async clean(): Promise<void> {
-    await sql`delete from pgboss.job where name = ${DEAD} and keep_until < now()`.execute(this.#db);
+    await sql`delete from pgboss.job where keep_until < now() and state <> 'active'`.execute(this.#db);
   }
 }
 

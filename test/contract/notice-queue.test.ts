@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { sql } from 'kysely';
+import { CompiledQuery, sql } from 'kysely';
+import { PgBoss } from 'pg-boss';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { migrate } from '../../src/database/migrator.ts';
 import { type Database, openDatabase } from '../../src/database/open.ts';
@@ -61,6 +62,20 @@ describe.each([
     );
   const becomeDue = () =>
     sql`update pgboss.job set start_after = now() where name = ${channel}`.execute(database.db);
+
+  it('has the tables that the installed pg-boss wants: a newer one comes with a migration', async () => {
+    await opened();
+    const boss = new PgBoss({
+      db: {
+        async executeSql(text, values = []) {
+          const { rows } = await database.db.executeQuery(CompiledQuery.raw(text, values as unknown[]));
+          return { rows };
+        },
+      },
+    });
+    const { ok, ...drift } = await boss.detectSchemaDrift();
+    expect(ok ? 'as wanted' : drift).toBe('as wanted');
+  });
 
   it('holds what was committed, and nothing of what was rolled back', async () => {
     await opened();
