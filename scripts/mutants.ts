@@ -117,6 +117,24 @@ export const MUTANTS: readonly Mutant[] = [
       '',
     ],
     [
+      'block',
+      'one who blocked the caller joins',
+      "if (participant.silence === 'BLOCKED') return reject('NOT_INVITED');",
+      '',
+    ],
+    [
+      'block',
+      'one whom another invites too is not rung',
+      "if (known.silence === 'BLOCKED') known.silence = silence;",
+      '',
+    ],
+    [
+      'block',
+      'one who calls whom he blocked is not in their call',
+      "if (own?.silence === 'BLOCKED') own.silence = null;",
+      '',
+    ],
+    [
       'invite',
       'people of other conversations are invited',
       "for (const userId of wanted) if (!members.has(userId)) return reject('INVALID_CALLEE');",
@@ -180,6 +198,7 @@ export const MUTANTS: readonly Mutant[] = [
     ['same people', 'a removal changes nothing', 'draft.call.peopleKey = null;', ''],
   ]),
   ...inFile('src/calls/call.ts', [
+    ['block', 'a silent ring is heard', '.filter((p) => p.silence === null)', ''],
     ['C1', 'one who is found gone is no ghost', 'ghost ?', 'false ?'],
     [
       'C2',
@@ -348,9 +367,19 @@ export const MUTANTS: readonly Mutant[] = [
     [
       'rings',
       'a ring that stops is told to nobody',
-      "(was?.status === 'RINGING') !== (participant.status === 'RINGING')",
-      "was?.status !== 'RINGING' && participant.status === 'RINGING'",
+      'heard.has(userId) !== hear.has(userId)',
+      '!heard.has(userId) && hear.has(userId)',
     ],
+    [
+      'block',
+      'a device that is told of the call for another reason rings',
+      'call.participants.filter((p) => p.silence !== null).map(({ userId }) => userId)',
+      '[] as string[]',
+    ],
+  ]),
+  ...inFile('src/notifications/notice.ts', [
+    ['block', 'a silent ring is told', ' && is.silence === null;', ';'],
+    ['block', 'the end of a silent ring is told', ' && was.silence === null;', ';'],
   ]),
   ...inFile('src/incoming/incoming-stream.ts', [
     ['rings', 'a late view rings again', 'if (known && known.version >= call.version) return;', ''],

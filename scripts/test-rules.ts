@@ -10,12 +10,13 @@ import { MUTANTS, type Mutant } from './mutants.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const pathOf = (file: string) => `${root}${file}`;
 
-const LIFE = ['call-rules', 'call-life', 'deadlines', 'seat-rules', 'changes'];
+const LIFE = ['call-rules', 'call-life', 'deadlines', 'seat-rules', 'changes', 'silence'];
 /** The tests that stand for the rules of a folder. */
 const TESTS: Record<string, readonly string[]> = {
   'src/calls': LIFE,
   'src/seats': LIFE,
   'src/incoming': ['incoming-stream'],
+  'src/notifications': ['push-channel'],
   'src/signals': ['candidate-injection', 'ice-candidate', 'session-description', 'validate-signal'],
 };
 

@@ -34,7 +34,8 @@ export function participantOf(call: Call, actor: Actor): Participant | Rejection
   const participant = find(call, actor.userId);
   if (!participant) return reject(actor.isMember ? 'NOT_INVITED' : 'CALL_NOT_FOUND');
   if (!participant.member) return reject('NOT_A_MEMBER');
-  if (participant.invitation === 'REMOVED' || participant.silence === 'BLOCKED') return reject('NOT_INVITED');
+  if (participant.invitation === 'REMOVED') return reject('NOT_INVITED');
+  if (participant.silence === 'BLOCKED') return reject('NOT_INVITED');
   return participant;
 }
 
