@@ -268,7 +268,7 @@ export const MUTANTS: readonly Mutant[] = [
     [
       'end',
       'rings go on',
-      "note(draft, 'MISSED', null, participant.userId);\n    }",
+      "note(draft, 'MISSED', null, participant.userId, 'CALL_ENDED');\n    }",
       "participant.invitation = 'RINGING';\n    }",
     ],
   ]),
