@@ -1,112 +1,215 @@
-import type { WebSocket } from 'ws';
+import { setTimeout } from 'node:timers/promises';
+import type { End } from './clients/client.ts';
+import type { Payload } from './payloads.ts';
+import { NumberedFrames } from './socket.ts';
 
-/** The load: pairs of sockets in a closed loop, each end with its next signal under way to the other. */
+/**
+ * The load: groups of sockets that send each other signals, all in this process, so that one clock sees a signal go
+ * and come. Each signal has its sender's place and a number; the nth goes to the others of the group in turn.
+ */
 
-/** Signals of an end that are not delivered and acknowledged yet, at most. With one the servers are busy already. */
-const WINDOW = 1;
 /** Longest time without a sign of life of a round, milliseconds. */
 const STALL_LIMIT = 20_000;
+/** The clock of an open loop, milliseconds: Node has no finer timer that leaves the core to others. */
+const TICK = 1;
+/** Signals of one end that an open loop may have under way: beyond that the server does not keep up. */
+const MOST_UNDER_WAY = 256;
+const [ZERO, NINE] = [0x30, 0x39];
 
-/** One socket, in the language of the server that carries it. */
-export interface End {
-  readonly socket: WebSocket;
-  /** The frame of its nth signal, from 1. */
-  frame(n: number): string;
-  /** What a message of the server is: an acceptance of its own signal, one of the other's, or neither. Throws at a refusal. */
-  read(message: Buffer): 'accepted' | 'signal' | 'neither';
+class Member {
+  readonly end: End;
+  readonly place: number;
+  readonly group: readonly Member[];
+  sent = 0;
+  accepted = 0;
+  delivered = 0;
+  /** When the last ones were sent, by their numbers' remainders. */
+  readonly sentAt = new Float64Array(MOST_UNDER_WAY);
+  /** The number that comes next from each of the group. */
+  readonly next: number[];
+  /** For each payload, and each turn of the others. */
+  readonly #frames = new Map<Payload, readonly NumberedFrames[]>();
+
+  constructor(end: End, place: number, group: readonly Member[], size: number) {
+    this.end = end;
+    this.place = place;
+    this.group = group;
+    this.next = Array.from({ length: size }, (_, from) => (place - from + size) % size);
+  }
+
+  send(payload: Payload): void {
+    const n = ++this.sent;
+    const frames = this.#framesOf(payload);
+    const frame = frames[(n - 1) % frames.length]!.frame(n);
+    this.sentAt[n % MOST_UNDER_WAY] = performance.now();
+    this.end.socket.sendFrame(frame);
+  }
+
+  /** Whose signal has arrived here, and its number. Throws where it was not its turn. */
+  receive(message: Buffer, mark: string): { from: Member; n: number } {
+    let at = message.indexOf(mark) + mark.length;
+    const place = message[at]! - ZERO - 1;
+    let n = 0;
+    for (at++; message[at]! >= ZERO && message[at]! <= NINE; at++) n = 10 * n + message[at]! - ZERO;
+    const from = this.group[place];
+    if (from === undefined || n !== this.next[place]) {
+      throw new Error(`Not the signal whose turn it was (${this.next}): ${message}`);
+    }
+    this.next[place] = n + this.group.length - 1;
+    return { from, n };
+  }
+
+  #framesOf(payload: Payload): readonly NumberedFrames[] {
+    const known = this.#frames.get(payload);
+    if (known !== undefined) return known;
+    const { length } = this.group;
+    const made = Array.from(
+      { length: length - 1 },
+      (_, turn) => new NumberedFrames(this.end.message(payload, (this.place + 1 + turn) % length)),
+    );
+    this.#frames.set(payload, made);
+    return made;
+  }
 }
 
-/** What stands in the nth signal of an end and in no other of it: so each is known where it arrives. */
-export function mark(n: number): string {
-  return `candidate:${n} `;
-}
-
-/** One direction of a pair. */
-interface Lane {
-  readonly from: End;
-  sent: number;
-  accepted: number;
-  received: number;
+/** What is under way. */
+interface Round {
+  readonly payload: Payload;
+  /** A signal of that member was accepted, or delivered, or both in one. */
+  progress(of: Member): void;
+  /** Milliseconds from sending to arrival, where they are asked for. */
+  readonly latencies: number[] | null;
+  fail(error: unknown): void;
+  alive: boolean;
 }
 
 export class Load {
-  readonly #lanes: Lane[] = [];
+  readonly #members: readonly Member[];
   /** The server answers each signal; else one that arrived counts as accepted. */
   readonly acknowledged: boolean;
-  /** Signals that each lane has to have carried by the end of the round. */
-  #goal = 0;
-  /** Lanes that have not. */
-  #left = 0;
-  #alive = false;
-  #round = Promise.withResolvers<void>();
+  #round: Round | null = null;
+  /** What went wrong between two rounds: the next one says so. */
+  #broken: unknown = null;
 
-  constructor(pairs: readonly (readonly [End, End])[], acknowledged: boolean) {
+  constructor(groups: readonly (readonly End[])[], acknowledged: boolean) {
     this.acknowledged = acknowledged;
-    for (const [one, other] of pairs) {
-      const lanes = [one, other].map((from) => ({ from, sent: 0, accepted: 0, received: 0 })) as [Lane, Lane];
-      this.#listen(one, lanes[0], lanes[1]);
-      this.#listen(other, lanes[1], lanes[0]);
-      this.#lanes.push(...lanes);
-    }
+    this.#members = groups.flatMap((ends) => {
+      const group: Member[] = [];
+      group.push(...ends.map((end, place) => new Member(end, place, group, ends.length)));
+      return group;
+    });
+    for (const member of this.#members) this.#listen(member);
   }
 
-  /**
-   * So many signals from every end. Resolves with their number when each was accepted, and delivered once and
-   * in order; rejects where one was not.
-   */
-  async round(signalsEach: number): Promise<number> {
-    this.#round = Promise.withResolvers();
-    this.#goal += signalsEach;
-    this.#left = this.#lanes.length;
-    this.#alive = true;
-    const watch = setInterval(() => {
-      if (!this.#alive) this.#round.reject(new Error('Not all signals were accepted and delivered'));
-      this.#alive = false;
-    }, STALL_LIMIT);
-    for (const lane of this.#lanes) this.#pump(lane);
-    await this.#round.promise.finally(() => clearInterval(watch));
-    const wanted = this.#lanes.length * this.#goal;
-    for (const what of ['sent', 'accepted', 'received'] as const) {
-      const total = this.#lanes.reduce((sum, lane) => sum + lane[what], 0);
-      if (total !== wanted) throw new Error(`${total} of ${wanted} signals were ${what}`);
-    }
-    return this.#lanes.length * signalsEach;
-  }
-
-  close(): void {
-    for (const { from } of this.#lanes) from.socket.removeAllListeners('close').terminate();
-  }
-
-  #listen({ socket, read }: End, own: Lane, others: Lane): void {
-    socket.on('close', (code) => this.#round.reject(new Error(`A socket was closed with ${code}`)));
-    socket.on('message', (message: Buffer) => {
-      this.#alive = true;
-      try {
-        const kind = read(message);
-        if (kind === 'accepted') {
-          own.accepted++;
-          this.#pump(own);
-        } else if (kind === 'signal') {
-          others.received++;
-          if (!message.includes(mark(others.received)))
-            throw new Error(`Not the signal whose turn it was: ${message}`);
-          if (!this.acknowledged) others.accepted++;
-          this.#pump(others);
-        }
-      } catch (error) {
-        this.#round.reject(error);
-      }
+  /** A closed loop: so many signals from each, every one when the last is delivered and accepted. */
+  async closedLoop(payload: Payload, signalsEach: number): Promise<void> {
+    const goal = (this.#members[0]?.sent ?? 0) + signalsEach;
+    let left = this.#members.length;
+    const { promise: finished, resolve } = Promise.withResolvers<void>();
+    const progress = (of: Member) => {
+      if (of.accepted < of.sent || of.delivered < of.sent) return;
+      if (of.sent < goal) of.send(payload);
+      else if (--left === 0) resolve();
+    };
+    await this.#run(payload, progress, null, () => {
+      for (const member of this.#members) member.send(payload);
+      return finished;
     });
   }
 
-  #pump(lane: Lane): void {
-    const done = Math.min(lane.accepted, lane.received);
-    if (done === this.#goal) {
-      this.#left--;
-      if (this.#left === 0) this.#round.resolve();
+  /**
+   * An open loop: so many from each, all together `rate` a second, whatever comes back. Resolves with the milliseconds
+   * that each took to arrive.
+   */
+  async openLoop(payload: Payload, signalsEach: number, rate: number): Promise<readonly number[]> {
+    const total = this.#members.length * signalsEach;
+    let left = this.acknowledged ? 2 * total : total;
+    const { promise: finished, resolve } = Promise.withResolvers<void>();
+    const progress = () => {
+      if (--left === 0) resolve();
+    };
+    const latencies: number[] = [];
+    await this.#run(payload, progress, latencies, async () => {
+      const start = performance.now();
+      for (let sent = 0; sent < total; ) {
+        const due = Math.min(total, Math.floor(((performance.now() - start) / 1000) * rate));
+        for (; sent < due; sent++) {
+          const member = this.#members[sent % this.#members.length]!;
+          if (member.sent - Math.min(member.accepted, member.delivered) >= MOST_UNDER_WAY) {
+            throw new Error(`The server does not keep up with ${Math.round(rate)} signals a second`);
+          }
+          member.send(payload);
+        }
+        await setTimeout(TICK);
+      }
+      await finished;
+    });
+    return latencies;
+  }
+
+  close(): void {
+    for (const { end } of this.#members) end.socket.close();
+  }
+
+  /** Resolves when each signal was accepted, and delivered once and in order; else rejects. */
+  async #run(
+    payload: Payload,
+    progress: Round['progress'],
+    latencies: number[] | null,
+    carry: () => Promise<void>,
+  ): Promise<void> {
+    if (this.#broken !== null) throw this.#broken;
+    const { promise: failed, reject: fail } = Promise.withResolvers<never>();
+    const round: Round = { payload, progress, latencies, fail, alive: true };
+    const watch = setInterval(() => {
+      if (!round.alive) fail(new Error('Not all signals were accepted and delivered'));
+      round.alive = false;
+    }, STALL_LIMIT);
+    this.#round = round;
+    try {
+      await Promise.race([carry(), failed]);
+    } finally {
+      clearInterval(watch);
+      this.#round = null;
+    }
+    for (const { sent, accepted, delivered } of this.#members) {
+      if (accepted === sent && delivered === sent) continue;
+      throw new Error(`Of ${sent} signals ${accepted} were accepted and ${delivered} delivered`);
+    }
+  }
+
+  #listen(member: Member): void {
+    const { socket } = member.end;
+    socket.lost = (why) => this.#fail(new Error(`A socket: ${why}`));
+    socket.hear = (message) => {
+      try {
+        this.#hear(member, message);
+      } catch (error) {
+        this.#fail(error);
+      }
+    };
+  }
+
+  #hear(member: Member, message: Buffer): void {
+    const kind = member.end.read(message);
+    if (kind === 'neither') return;
+    const round = this.#round;
+    if (round === null) throw new Error(`Nothing was sent, and this came: ${message}`);
+    round.alive = true;
+    if (kind === 'accepted') {
+      member.accepted++;
+      round.progress(member);
       return;
     }
-    while (lane.sent < Math.min(this.#goal, done + WINDOW))
-      lane.from.socket.send(lane.from.frame(++lane.sent));
+    const { from, n } = member.receive(message, round.payload.mark);
+    from.delivered++;
+    if (!this.acknowledged) from.accepted++;
+    round.latencies?.push(performance.now() - from.sentAt[n % MOST_UNDER_WAY]!);
+    round.progress(from);
+  }
+
+  #fail(error: unknown): void {
+    if (this.#round !== null) this.#round.fail(error);
+    else this.#broken ??= error;
   }
 }

@@ -1,7 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { IDENTITY } from './clients.ts';
+import { freePort } from '../test/support/free-port.ts';
+import { IDENTITY } from './clients/ringdown.ts';
+import { type BackEnd, configuration } from './peers/nextcloud.ts';
 
 /** The servers that are measured, each a process of its own. */
 
@@ -14,7 +20,7 @@ export interface BenchServer {
   stop(): Promise<void>;
 }
 
-/** Longest wait for a server's first line, milliseconds. */
+/** Longest wait for a server's first answer, milliseconds. */
 const START_LIMIT = 30_000;
 /** Longest wait for an orderly stop, milliseconds. */
 const STOP_LIMIT = 10_000;
@@ -24,36 +30,65 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/**
- * An instance as in production, with every setting that has a default at its default, but the limit of signals a
- * minute: a closed loop of a few users passes it, and what is measured is the way of a signal, its limit included.
- */
+/** An instance as in production, with every setting that has a default at its default. */
 export function startRingdown(
   pin: readonly string[],
   databaseUrl: string,
   redisUrl: string,
 ): Promise<BenchServer> {
-  return start([...pin, process.execPath, file('../src/main.ts')], {
+  return start([...pin, process.execPath, file('../src/main.ts')], firstUrl, {
     NODE_ENV: 'production',
     HOST: '127.0.0.1',
     PORT: '0',
     METRICS_PORT: '0',
-    SIGNAL_RATE: '10000000',
     DATABASE_URL: databaseUrl,
     REDIS_URL: redisUrl,
     ...IDENTITY,
   });
 }
 
-export function startRelay(pin: readonly string[], redisUrl: string): Promise<BenchServer> {
-  return start([...pin, process.execPath, file('peers/ws-redis.ts'), redisUrl], {});
+/** One of those in `peers/`. */
+export function startPeer(
+  pin: readonly string[],
+  name: string,
+  ...options: readonly string[]
+): Promise<BenchServer> {
+  // As Node's servers are run: Express leaves its debugging out.
+  const env = { NODE_ENV: 'production' };
+  return start([...pin, process.execPath, file(`peers/${name}.ts`), ...options], firstUrl, env);
+}
+
+/** The program of Debian's package. */
+export async function startNextcloud(
+  pin: readonly string[],
+  program: string,
+  backEnd: BackEnd,
+): Promise<BenchServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'bench-nextcloud-'));
+  const path = join(folder, 'server.conf');
+  const port = await freePort();
+  await writeFile(path, configuration(port, backEnd));
+  const url = `http://127.0.0.1:${port}`;
+  try {
+    return await start([...pin, program, '-config', path], async () => {
+      await answers(`${url}/api/v1/welcome`);
+      return url;
+    });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 }
 
 function file(path: string): string {
   return fileURLToPath(new URL(path, import.meta.url));
 }
 
-async function start(command: readonly string[], env: Record<string, string>): Promise<BenchServer> {
+/** Resolves once it has told where it listens: `ready` resolves with that. */
+async function start(
+  command: readonly string[],
+  ready: (child: ChildProcess, output: () => string) => Promise<string>,
+  env: Record<string, string> = {},
+): Promise<BenchServer> {
   const { PATH = '' } = process.env;
   // `taskset` becomes the server: the process id stays.
   const child = spawn(command[0]!, command.slice(1), {
@@ -66,9 +101,18 @@ async function start(command: readonly string[], env: Record<string, string>): P
   const keep = (chunk: Buffer) => {
     output = (output + chunk.toString()).slice(-2000);
   };
-  child.stdout?.on('data', keep);
-  child.stderr?.on('data', keep);
-  const url = await firstUrl(child, () => output);
+  child.stdout.on('data', keep);
+  child.stderr.on('data', keep);
+  const ended = new Promise<never>((_, reject) => {
+    const fail = (why: string) => reject(new Error(`A server did not start (${why}): ${output}`));
+    child.on('error', (error) => fail(error.message));
+    child.on('exit', (code, signal) => fail(`${signal ?? code}`));
+    setTimeout(() => fail('in time'), START_LIMIT).unref();
+  });
+  const url = await Promise.race([ready(child, () => output), ended]).catch((error: unknown) => {
+    child.kill('SIGKILL');
+    throw error;
+  });
   return {
     url,
     pid: child.pid as number,
@@ -86,20 +130,19 @@ async function start(command: readonly string[], env: Record<string, string>): P
 
 /** The address in the line that says `ready at`. */
 function firstUrl(child: ChildProcess, output: () => string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const fail = (what: string) => {
-      clearTimeout(limit);
-      child.kill('SIGKILL');
-      reject(new Error(`A server ${what}: ${output()}`));
-    };
-    const limit = setTimeout(() => fail('did not start'), START_LIMIT);
+  return new Promise((resolve) => {
     child.stdout?.on('data', () => {
       const url = /ready at (http:\/\/[^/\s]+)/.exec(output())?.[1];
-      if (url === undefined) return;
-      clearTimeout(limit);
-      resolve(url);
+      if (url !== undefined) resolve(url);
     });
-    child.on('error', (error) => fail(`did not start (${error.message})`));
-    child.on('exit', (code, signal) => fail(`ended with ${signal ?? code}`));
   });
+}
+
+async function answers(url: string): Promise<void> {
+  for (let waited = 0; waited < START_LIMIT; waited += 50) {
+    const response = await fetch(url).catch(() => null);
+    await response?.body?.cancel();
+    if (response !== null) return;
+    await pause(50);
+  }
 }
