@@ -128,9 +128,15 @@ async function walk(
     await ben.getByTestId('ended').waitFor();
     await shoot(ben, 'ended');
     await ben.getByRole('button', { name: /^Recent calls/ }).click();
-    await ben.getByRole('button', { name: /^Details/ }).first().waitFor();
+    await ben
+      .getByRole('button', { name: /^Details/ })
+      .first()
+      .waitFor();
     await shoot(ben, 'recent');
-    await ben.getByRole('button', { name: /^Details/ }).first().click();
+    await ben
+      .getByRole('button', { name: /^Details/ })
+      .first()
+      .click();
     await ben.getByTestId('verdict').waitFor();
     await shoot(ben, 'record');
     await press(ben, 'Back to recent calls');
