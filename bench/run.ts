@@ -138,6 +138,11 @@ class Bench {
     };
   }
 
+  /** What the logs have before the first round. */
+  async lookAtLogs(): Promise<void> {
+    this.#inLogs = await signalsInLogs(this.#redis);
+  }
+
   /** The logs have grown by just those that were accepted. */
   async #countLogs(accepted: number): Promise<void> {
     const inLogs = await signalsInLogs(this.#redis);
@@ -211,6 +216,7 @@ async function prepare(contender: Contender, on: readonly BenchServer[], size: 2
 }
 
 async function run(bench: Bench): Promise<void> {
+  await bench.lookAtLogs();
   const closed = bench.entries.filter(({ place }) => place.loop === 'closed');
   for (const entry of closed) await bench.warmUp(entry);
   const open = bench.entries.filter((entry) => {
