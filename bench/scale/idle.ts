@@ -1,0 +1,1 @@
+export async function idle(_: readonly string[]): Promise<void> {}

@@ -1,0 +1,1 @@
+export async function start(_: readonly string[]): Promise<void> {}

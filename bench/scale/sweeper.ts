@@ -1,0 +1,1 @@
+export async function sweeper(_: readonly string[]): Promise<void> {}
