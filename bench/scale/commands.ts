@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startInstance } from '../../test/support/instance.ts';
 import { cpuSeconds, median } from '../measure.ts';
@@ -46,7 +46,7 @@ export async function commands([past = '10000000']: readonly string[]): Promise<
     instance.signal('SIGTERM');
     return instance.ended;
   });
-  await livesASecond(workers, WARM_UP_SECONDS);
+  await lives(workers, WARM_UP_SECONDS);
 
   const sizes: [string, () => Promise<void>][] = [
     ['10 live calls', () => liveCalls(set.sql, 10, null)],
@@ -60,78 +60,120 @@ export async function commands([past = '10000000']: readonly string[]): Promise<
     await set.sql.query('checkpoint');
     const found = await measure(set, workers, instance.pid, file);
     if (few.ringdown === 0) few = found;
-    const ratio = found.ringdown / found.pgbench;
     const flat = found.ringdown / few.ringdown;
+    const flatPostgres = found.pgbench / few.pgbench;
     print(
       `${name}: Ringdown ${rate(found.ringdown)}, pgbench ${rate(found.pgbench)} commands/s; ` +
-        `ratio ${ratio.toFixed(2)} (goal ${GOAL} or more: ${verdict(ratio >= GOAL)}); ` +
-        `${flat.toFixed(2)} of that on few (goal ${FLAT} or more: ${verdict(flat >= FLAT)}); ` +
-        `pgbench ${(found.pgbench / few.pgbench).toFixed(2)}. ${found.cores}`,
+        `ratio ${found.ratio.toFixed(2)} (goal ${GOAL} or more: ${verdict(found.ratio >= GOAL)}; rounds ${found.ratios}), ` +
+        `by CPU ${found.byCpu.toFixed(2)}; ${flat.toFixed(2)} of that on few (goal ${FLAT} or more: ${verdict(flat >= FLAT)}), ` +
+        `pgbench ${flatPostgres.toFixed(2)}. ${found.cores}`,
     );
   }
   print('\nThe plans, on all of it:');
   for (const line of await plans(set, script)) print(line);
 }
 
-async function measure(set: Stage, workers: readonly Worker[], pid: number, file: string) {
-  const rounds: { ringdown: number; pgbench: number; server: number; postgres: number }[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    const before = { server: cpuSeconds(pid), postgres: postgresSeconds(set.postgres) };
-    const lives = await livesASecond(workers, SECONDS);
-    const server = (cpuSeconds(pid) - before.server) / SECONDS;
-    const postgres = (postgresSeconds(set.postgres) - before.postgres) / SECONDS;
-    const bench = await pgbench(set.databaseUrl, file, round);
-    rounds.push({
-      ringdown: lives * COMMANDS_OF_A_LIFE,
-      pgbench: bench * COMMANDS_OF_A_LIFE,
-      server,
-      postgres,
-    });
-  }
-  const middle = (of: (round: (typeof rounds)[number]) => number) => median(rounds.map(of));
-  return {
-    ringdown: middle((round) => round.ringdown),
-    pgbench: middle((round) => round.pgbench),
-    cores: `While Ringdown ran: its core ${percent(middle((r) => r.server))}, Postgres ${percent(middle((r) => r.postgres))}.`,
+interface Round {
+  /** Commands a second by the clock. */
+  readonly ringdown: number;
+  readonly pgbench: number;
+  /** Seconds of a core that 1,000 commands took. */
+  readonly cpu: {
+    readonly server: number;
+    readonly itsPostgres: number;
+    readonly pgbench: number;
+    readonly pgbenchPostgres: number;
   };
 }
 
-async function livesASecond(workers: readonly Worker[], seconds: number): Promise<number> {
+async function measure(set: Stage, workers: readonly Worker[], pid: number, file: string) {
+  const rounds: Round[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const at = () => ({ server: cpuSeconds(pid), postgres: postgresSeconds(set.postgres) });
+    const before = at();
+    const own = await lives(workers, SECONDS);
+    const between = at();
+    const other = await pgbench(set, file);
+    const each = (seconds: number, count: number) => (1000 * seconds) / (count * COMMANDS_OF_A_LIFE);
+    rounds.push({
+      ringdown: (own.count * COMMANDS_OF_A_LIFE) / own.seconds,
+      pgbench: (other.count * COMMANDS_OF_A_LIFE) / other.seconds,
+      cpu: {
+        server: each(between.server - before.server, own.count),
+        itsPostgres: each(between.postgres - before.postgres, own.count),
+        pgbench: each(other.cpu, other.count),
+        pgbenchPostgres: each(other.postgres, other.count),
+      },
+    });
+  }
+  const middle = (of: (round: Round) => number) => median(rounds.map(of));
+  const cpu = (of: keyof Round['cpu']) => middle((round) => round.cpu[of]);
+  const f = (value: number) => value.toFixed(2);
+  return {
+    ringdown: middle((round) => round.ringdown),
+    pgbench: middle((round) => round.pgbench),
+    ratio: middle((round) => round.ringdown / round.pgbench),
+    ratios: rounds.map((round) => f(round.ringdown / round.pgbench)).join(' '),
+    /** As if each had its two cores for itself: the busier one is what holds it up. */
+    byCpu: middle(
+      ({ cpu }) => Math.max(cpu.pgbench, cpu.pgbenchPostgres) / Math.max(cpu.server, cpu.itsPostgres),
+    ),
+    cores:
+      `Core seconds of 1,000 commands: the instance ${f(cpu('server'))} and its Postgres ${f(cpu('itsPostgres'))}, ` +
+      `pgbench ${f(cpu('pgbench'))} and its Postgres ${f(cpu('pgbenchPostgres'))}`,
+  };
+}
+
+async function lives(
+  workers: readonly Worker[],
+  seconds: number,
+): Promise<{ count: number; seconds: number }> {
   const startedAt = performance.now();
   const until = startedAt + seconds * 1000;
-  let lives = 0;
+  let count = 0;
   await Promise.all(
     workers.map(async (one) => {
       while (performance.now() < until) {
         await one.live();
-        lives++;
+        count++;
       }
     }),
   );
-  return lives / ((performance.now() - startedAt) / 1000);
+  return { count, seconds: (performance.now() - startedAt) / 1000 };
 }
 
 let runs = 0;
 
-/** Transactions a second, each one life. */
-async function pgbench(url: string, file: string, _round: number): Promise<number> {
-  const { hostname, port, pathname } = new URL(url);
-  const options = ['-n', '-M', 'prepared', '-f', file, '-c', String(CONNECTIONS), '-j', '1', '-T', String(SECONDS)];
+/** Each transaction of it is one life. */
+async function pgbench({ databaseUrl, postgres }: Stage, file: string) {
+  const { hostname, port, pathname } = new URL(databaseUrl);
   // Ids of calls go on from one run to the next.
-  const where = ['-h', hostname, '-p', port, '-U', 'postgres', '-D', `n=${runs++ * 1_000_000}`];
-  const child = spawn('taskset', ['-c', String(SERVER_CORE), 'pgbench', ...options, ...where, pathname.slice(1)], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const set = ['-D', `n=${runs++ * 1_000_000}`, '-f', file];
+  const options = ['-n', '-M', 'prepared', '-c', String(CONNECTIONS), '-j', '1', '-T', String(SECONDS)];
+  const where = ['-h', hostname, '-p', port, '-U', 'postgres', pathname.slice(1)];
+  const before = postgresSeconds(postgres);
+  const command = [...onCore(SERVER_CORE), 'pgbench', ...options, ...set, ...where];
+  const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => {
       output += chunk.toString();
     });
   }
+  // Its connections end with it, and their time is gone: so the last look is shortly before.
+  let [cpu, its] = [0, before];
+  const look = setInterval(() => {
+    its = Math.max(its, postgresSeconds(postgres));
+    try {
+      cpu = Math.max(cpu, cpuSeconds(child.pid as number));
+    } catch {}
+  }, 50);
   const [code] = await once(child, 'close');
-  const tps = /^tps = ([\d.]+)/m.exec(output)?.[1];
-  if (code !== 0 || tps === undefined) throw new Error(`pgbench failed: ${output.slice(0, 3000)}`);
-  return Number(tps);
+  clearInterval(look);
+  const tps = Number(/^tps = ([\d.]+)/m.exec(output)?.[1]);
+  const count = Number(/actually processed: (\d+)/.exec(output)?.[1]);
+  if (code !== 0 || !(tps > 0)) throw new Error(`pgbench failed: ${output.slice(0, 3000)}`);
+  return { count, seconds: count / tps, cpu, postgres: its - before };
 }
 
 async function makeGroups({ sql }: Stage): Promise<void> {
@@ -160,10 +202,10 @@ async function plans({ sql }: Stage, script: string): Promise<string[]> {
   return lines;
 }
 
-function rate(value: number): string {
-  return Math.round(value).toLocaleString('en');
+function onCore(core: number): string[] {
+  return availableParallelism() < 2 ? [] : ['taskset', '-c', String(core)];
 }
 
-function percent(value: number): string {
-  return `${Math.round(100 * value)} %`;
+function rate(value: number): string {
+  return Math.round(value).toLocaleString('en');
 }

@@ -50,7 +50,7 @@ export class ScaleSocket {
   }
 
   #hear(message: string): void {
-    if (message.includes('"type":"connection_ack"')) return this.#answer('ack', message);
+    if (message.includes('"type":"connection_ack"')) this.#answer('ack', message);
     const id = /^\{"id":"(\d+)"/.exec(message)?.[1];
     if (id !== undefined && !message.includes('"type":"complete"')) this.#answer(id, message);
   }

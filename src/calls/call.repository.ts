@@ -161,10 +161,9 @@ export async function readForInitiation(
 ): Promise<InitiationFacts> {
   const [calls, conversations, members] = (await together(tx, [
     CompiledQuery.raw('select id from calls where people_key = $1', [peopleKey]),
-    CompiledQuery.raw(
-      'select clock_timestamp() as now from conversations where id = $1 for key share',
-      [conversationId],
-    ),
+    CompiledQuery.raw('select clock_timestamp() as now from conversations where id = $1 for key share', [
+      conversationId,
+    ]),
     CompiledQuery.raw(
       'select user_id from conversation_members where conversation_id = $1 and user_id = any($2)',
       [conversationId, [...userIds]],
@@ -412,7 +411,9 @@ const UPDATE_CALL = `update calls set ${CALL_COLUMNS.slice(1)
 /** All rows are one parameter, so that the text is the same for any number of them. */
 const INSERT_PARTICIPANTS = `insert into call_participants (${PARTICIPANT_COLUMNS.join(', ')})
   select ${PARTICIPANT_COLUMNS.join(', ')} from json_populate_recordset(null::call_participants, $${ROWS}::json)`;
-const SAVE_PARTICIPANTS = `${INSERT_PARTICIPANTS} on conflict (call_id, user_id) do update set ${PARTICIPANT_COLUMNS.slice(2)
+const SAVE_PARTICIPANTS = `${INSERT_PARTICIPANTS} on conflict (call_id, user_id) do update set ${PARTICIPANT_COLUMNS.slice(
+  2,
+)
   .map((column) => `${column} = excluded.${column}`)
   .join(', ')}`;
 const INSERT_EVENT = `insert into call_events (call_id, version, at, change, facts)
