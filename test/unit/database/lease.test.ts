@@ -33,6 +33,20 @@ it('lets nothing through once it is cut, and gives the session back once, as dir
   expect(releases).toEqual([true]);
 });
 
+it('sends no further statement of several once it is cut', async () => {
+  const { session: inner, queries } = session();
+  const lease = new Lease(inner);
+  lease.begin(CompiledQuery.raw('begin'));
+  lease.commitWithNext();
+  const underWay = lease.runAll([QUERY]);
+  const reason = new Error('time is up');
+  lease.cut(reason);
+  // It was done all the same.
+  queries[0]?.resolve({ command: 'BEGIN', rowCount: null, rows: [] } as never);
+  await expect(underWay).rejects.toBe(reason);
+  expect(queries).toHaveLength(1);
+});
+
 it('lets nothing through once it is given back', async () => {
   const { session: inner, queries, releases } = session();
   const lease = new Lease(inner);
