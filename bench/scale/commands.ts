@@ -36,7 +36,12 @@ export async function commands([past = '10000000']: readonly string[]): Promise<
   print(`A life of ${COMMANDS_OF_A_LIFE} commands is ${statements} statements.`);
   const file = join(tmpdir(), `ringdown-life-${process.pid}.sql`);
   writeFileSync(file, script);
-  const instance = await startInstance({ ...env, NODE_ENV: 'production', LOG_LEVEL: 'info' });
+  const instance = await startInstance({
+    ...env,
+    NODE_ENV: 'production',
+    LOG_LEVEL: 'info',
+    DATABASE_TIMEOUT: '60s',
+  });
   pin(instance.pid, SERVER_CORE);
   const workers = await Promise.all(
     Array.from({ length: WORKERS }, (_, i) => worker(instance.url, groupOf(`${NAME}${i}`))),

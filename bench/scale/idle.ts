@@ -12,14 +12,13 @@ import { later, memoryOf, pin, print, SERVER_CORE, type Stage, stage, verdict } 
  * it was restarted.
  */
 
-const SOCKETS = 10_000;
 /** Bytes of heap and native memory together. */
 const GOAL_BYTES = 15 * 1024;
 const GOAL_SECONDS = 20;
 /** Calls that are opened and let go before, so that the code itself is not counted. */
 const WARM_UP = 200;
 /** Sockets that are opened at once. */
-const AT_ONCE = 50;
+const AT_ONCE = 10;
 /** Between two attempts of one client, at most; by chance, as the SDK does. */
 const RETRY_MS = 1_000;
 
@@ -104,7 +103,9 @@ class Client {
   }
 }
 
-export async function idle(): Promise<void> {
+/** `args`: how many sockets, where not ten thousand. */
+export async function idle([sockets = '10000']: readonly string[]): Promise<void> {
+  const count = Number(sockets);
   const set = await stage();
   const port = await freePort();
   const env = {
@@ -113,6 +114,8 @@ export async function idle(): Promise<void> {
     NODE_ENV: 'production',
     PORT: String(port),
     DISCONNECT_GRACE: '60s',
+    // A busy machine is not what is measured.
+    DATABASE_TIMEOUT: '60s',
   };
   const inspected = await inspectable();
   let instance = await startInstance({ ...env, ...inspected.env });
@@ -126,14 +129,14 @@ export async function idle(): Promise<void> {
   for (const client of await pairs(set, instance.url, WARM_UP, 'warm')) client.stop();
   await sleep(2_000);
   const before = await memory(inspector, instance);
-  const clients = await pairs(set, instance.url, SOCKETS / 2, 'idle');
+  const clients = await pairs(set, instance.url, count / 2, 'idle');
   await sleep(2_000);
   const after = await memory(inspector, instance);
   inspector.close();
-  const each = (bytes: number) => `${(bytes / SOCKETS / 1024).toFixed(1)} KB`;
+  const each = (bytes: number) => `${(bytes / count / 1024).toFixed(1)} KB`;
   const all = after.anonymous - before.anonymous;
   print(
-    `${SOCKETS.toLocaleString('en')} sockets, subscribed and idle: ${each(all)} each in memory (goal 15 KB or less: ${verdict(all / SOCKETS <= GOAL_BYTES)}), ` +
+    `${count.toLocaleString('en')} sockets, subscribed and idle: ${each(all)} each in memory (goal 15 KB or less: ${verdict(all / count <= GOAL_BYTES)}), ` +
       `of it heap ${each(after.heapUsed - before.heapUsed)}, buffers ${each(after.external - before.external)}`,
   );
   const start = cpuSeconds(instance.pid);

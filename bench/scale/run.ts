@@ -6,7 +6,7 @@ import { sweeper } from './sweeper.ts';
 
 /**
  * `npm run bench:scale -- idle | commands | sweeper | start`: what a deployment meets that has many sockets, many
- * calls and much history. What each measures, and its goal, stands in README.md of the folder above.
+ * calls and much history. What each measures, and its goal, stands in README.md beside this file.
  */
 
 const MEASURES = { idle, commands, sweeper, start };
