@@ -92,7 +92,8 @@ export class MemoryPostgres {
 
   run(query: Pick<CompiledQuery, 'sql' | 'parameters'>): SessionResult {
     const { sql, parameters } = query;
-    if (parameters.length === 0 && /^(begin|commit|rollback)/.test(sql)) {
+    // Several commands, as a migration has them, can't be prepared.
+    if (parameters.length === 0 && /^(begin|commit|rollback)|;\s*\S/.test(sql)) {
       return this.#send(serialize.query(sql));
     }
     const { name, fields } = this.#prepare(sql);
