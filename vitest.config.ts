@@ -6,12 +6,12 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
  * runs. Those that stop servers or run browsers want the machine to themselves.
  */
 const KINDS = [
-  { name: 'unit', timeout: 10_000, round: 1, workers: 2 },
-  { name: 'contract', timeout: 30_000, round: 1, workers: 2 },
-  { name: 'integration', timeout: 30_000, round: 1, workers: 2 },
-  { name: 'protocol', timeout: 30_000, round: 1, workers: 2 },
-  { name: 'client', timeout: 30_000, round: 1, workers: 2 },
-  { name: 'simulation', timeout: 300_000, round: 1, workers: 2 },
+  { name: 'unit', timeout: 10_000, round: 1, workers: 3 },
+  { name: 'contract', timeout: 30_000, round: 1, workers: 3 },
+  { name: 'integration', timeout: 30_000, round: 1, workers: 3 },
+  { name: 'protocol', timeout: 30_000, round: 1, workers: 3 },
+  { name: 'client', timeout: 30_000, round: 1, workers: 3 },
+  { name: 'simulation', timeout: 300_000, round: 1, workers: 3 },
   { name: 'faults', timeout: 60_000, round: 2, workers: 1 },
   { name: 'webrtc', timeout: 60_000, round: 2, workers: 1 },
   { name: 'browser', timeout: 90_000, round: 2, workers: 1 },

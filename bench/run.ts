@@ -26,6 +26,8 @@ const ROUND_SECONDS = 0.6;
 const WARM_UP_SECONDS = 2;
 /** Signals of each socket in the first round of the warm-up. */
 const FIRST_ROUND = 5;
+/** Share of their core that servers use where nothing else holds them up. */
+const BUSY = 0.85;
 /** Seconds of a round of an open loop. */
 const OPEN_SECONDS = 2;
 
@@ -68,7 +70,8 @@ class Bench {
   }
 
   /** A field with its lines. */
-  async add(contender: Contender, field: Field, places: readonly Omit<Place, 'id'>[]): Promise<void> {
+  add(field: Field, places: readonly Omit<Place, 'id'>[]): void {
+    const { contender } = field;
     for (const place of places) {
       this.entries.push({
         name: contender.name,
@@ -176,14 +179,14 @@ async function main(): Promise<void> {
     const closed = { loop: 'closed', payload: '1 KB', instances: 1 } as const;
     const open = { ...closed, loop: 'open', size: 2 } as const;
     const one = [await start()];
-    await bench.add(contender, await prepare(contender, one, 2), [
+    bench.add(await prepare(contender, one, 2), [
       { ...closed, size: 2 },
       { ...closed, size: 2, payload: '4 KB' },
       ...(isHeldAgainst ? [open] : []),
     ]);
-    if (isHeldAgainst) await bench.add(contender, await prepare(contender, one, 8), [{ ...closed, size: 8 }]);
+    if (isHeldAgainst) bench.add(await prepare(contender, one, 8), [{ ...closed, size: 8 }]);
     if (!spreads) continue;
-    await bench.add(contender, await prepare(contender, [await start(), await start()], 2), [
+    bench.add(await prepare(contender, [await start(), await start()], 2), [
       { ...closed, size: 2, instances: 2 },
       ...(isHeldAgainst ? [{ ...open, instances: 2 } as const] : []),
     ]);
@@ -266,9 +269,6 @@ function held(entries: readonly Entry[]): readonly string[] {
     ];
   });
 }
-/** Share of their core that servers use where nothing else holds them up. */
-const BUSY = 0.85;
-
 /** Numbers that the logs gave to signals: each entry has one, and changes of state a version beside it. */
 async function signalsInLogs(redis: Redis): Promise<bigint> {
   const metas = await Promise.all(

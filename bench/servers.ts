@@ -21,7 +21,7 @@ export interface BenchServer {
 }
 
 /** Longest wait for a server's first answer, milliseconds. */
-const START_LIMIT = 30_000;
+const START_LIMIT = 120_000;
 /** Longest wait for an orderly stop, milliseconds. */
 const STOP_LIMIT = 10_000;
 

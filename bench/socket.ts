@@ -11,6 +11,8 @@ import type { Socket } from 'node:net';
 /** One mask for all frames: what it guards against, caches on the way, is not there. A server undoes it as any other. */
 const MASK = randomBytes(4).map((byte) => byte | 1);
 const TEXT = 0x81;
+/** The first, the middle and the last frame of a text that comes in several. */
+const [FIRST, MORE, LAST] = [0x01, 0x00, 0x80];
 const [CLOSE, PING, PONG] = [0x88, 0x89, 0x8a];
 /** Bytes of the header of a server's frame at most. */
 const HEADER = 10;
@@ -19,6 +21,7 @@ export class LoadSocket {
   readonly #socket: Socket;
   /** What came of a frame that is not all there yet. */
   #rest: Buffer | null = null;
+  readonly #fragments: Buffer[] = [];
   /** Each message of the server, a view that holds for the call only. */
   hear: (message: Buffer) => void = () => {};
   lost: (why: string) => void = () => {};
@@ -91,19 +94,23 @@ export class LoadSocket {
         return;
       }
       at = frame.end;
-      const payload = data.subarray(frame.start, frame.end);
-      if (frame.kind === TEXT) this.hear(payload);
-      else if (frame.kind === PING) this.#socket.write(maskedFrame(PONG, payload));
-      else if (frame.kind === CLOSE)
-        this.lost(`closed with ${payload.readUInt16BE()} ${payload.subarray(2)}`);
-      else if (frame.kind !== PONG) this.lost(`sent a frame that begins with ${frame.kind}`);
+      this.#read(frame.kind, data.subarray(frame.start, frame.end));
     }
+  }
+
+  #read(kind: number, payload: Buffer): void {
+    if (kind === TEXT) this.hear(payload);
+    else if (kind === FIRST || kind === MORE) this.#fragments.push(payload);
+    else if (kind === LAST) this.hear(Buffer.concat([...this.#fragments.splice(0), payload]));
+    else if (kind === PING) this.#socket.write(maskedFrame(PONG, payload));
+    else if (kind === CLOSE) this.lost(`closed with ${payload.readUInt16BE()} ${payload.subarray(2)}`);
+    else if (kind !== PONG) this.lost(`sent a frame that begins with ${kind}`);
   }
 }
 
 /** Where the payload of the frame at `at` begins and ends; null where not all of it is there. */
 function frameAt(data: Buffer, at: number): { kind: number; start: number; end: number } | null {
-  if (data.length - at < HEADER && data.length - at < 2) return null;
+  if (data.length < at + 2) return null;
   let length = data[at + 1]!;
   let start = at + 2;
   if (length === 126) {

@@ -127,6 +127,19 @@ async function walk(
     await press(ada, 'End for everyone');
     await ben.getByTestId('ended').waitFor();
     await shoot(ben, 'ended');
+    await ben.getByRole('button', { name: /^Recent calls/ }).click();
+    await ben
+      .getByRole('button', { name: /^Details/ })
+      .first()
+      .waitFor();
+    await shoot(ben, 'recent');
+    await ben
+      .getByRole('button', { name: /^Details/ })
+      .first()
+      .click();
+    await ben.getByTestId('verdict').waitFor();
+    await shoot(ben, 'record');
+    await press(ben, 'Back to recent calls');
     await press(ada, 'Call Ben');
     await press(ben, 'Answer without video');
     await connected(ada);

@@ -481,7 +481,7 @@ export const SETTINGS = {
   VAPID_PRIVATE_KEY: setting({
     group: 'Web push',
     about:
-      'Private key with which rings are signed for browsers’ push services (RFC 8292); the public key is worked out from it. With another key every browser has to subscribe anew. Needs VAPID_SUBJECT.',
+      "Private key with which rings are signed for browsers' push services (RFC 8292); the public key is worked out from it. With another key every browser has to subscribe anew. Needs VAPID_SUBJECT.",
     allowed: 'base64url, 32 bytes, as `npx web-push generate-vapid-keys` makes it',
     default: null,
     defaultNote: 'web push is off; a demo makes a key and keeps it with its data',

@@ -15,7 +15,7 @@ export function createSilenceService(database: Database): SilenceService {
   return {
     block(userId, blockedIds) {
       if (blockedIds.includes(userId)) {
-        throw new CodedError('BAD_USER_INPUT', 'blockedIds: a user can’t block themselves.', 'blockedIds');
+        throw new CodedError('BAD_USER_INPUT', 'blockedIds: nobody blocks themselves.', 'blockedIds');
       }
       return transact(database, async (tx) => {
         await sql`insert into blocked_users (user_id, blocked_id)

@@ -80,6 +80,8 @@ async function dump(): Promise<string> {
     reports: await rows('call_quality_reports'),
     initiations: await rows('initiations'),
     conversations: await rows('conversations'),
+    blocked: await rows('blocked_users'),
+    devices: await rows('devices'),
     members: await rows('conversation_members'),
   };
   return JSON.stringify(tables, null, 1);
@@ -670,6 +672,10 @@ describe.each(TRANSPORTS)('What is malformed, over %s', (transport) => {
       { conversationId: 'conversation-1', userIds: ids(1_001) },
       'userIds',
     ],
+    ['too many to block', operations.BlockUsers, { userId: 'a', blockedIds: ids(1_001) }, 'blockedIds'],
+    ['oneself to block', operations.BlockUsers, { userId: 'a', blockedIds: ['a'] }, 'blockedIds'],
+    ['nobody’s name to block', operations.BlockUsers, { userId: 'a', blockedIds: [''] }, 'blockedIds'],
+    ['blocks of a line break', operations.BlockedUsers, { userId: 'a\nb' }, 'userId'],
   ])('%s is BAD_USER_INPUT with the field', async (_name, document, variables, field) => {
     const { body } = await ask(transport, { user: 'back-end', scope: 'service' }, document, variables);
     expect(body.errors?.[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', field });

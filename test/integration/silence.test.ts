@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Callers } from '../support/callers.ts';
 import type { Client } from '../support/client.ts';
 import * as operations from '../support/operations.ts';
-import { codeOf, createWorld, initiate, join, success, type World } from '../support/world.ts';
+import { codeOf, createWorld, events, initiate, join, success, type World } from '../support/world.ts';
 
 /** Blocked people and muted conversations, on two instances: what each side sees of a ring that reaches nobody. */
 
@@ -54,12 +54,12 @@ describe('The ring of a blocked person', () => {
       [bob, 'RINGING'],
     ]);
     expect(await fence()).toEqual([]);
-    const events = anns.subscribe(operations.CallEvents, {
+    const stream = anns.subscribe(operations.CallEvents, {
       callId: made.id,
       sessionId: `${ann}-a`,
       after: null,
     });
-    const ended = await events.next((event) => event.__typename === 'CallEnded');
+    const ended = await stream.next((event) => event.__typename === 'CallEnded');
     expect(ended).toMatchObject({ call: { endReason: 'NO_ANSWER' } });
     expect(await fence()).toEqual([]);
     expect(await shown(anns)).toEqual([made.id]);
@@ -87,6 +87,32 @@ describe('The ring of a blocked person', () => {
     ]);
     const made = await call();
     await rings.next((event) => event.__typename === 'CallRinging' && event.call.id === made.id);
+  });
+
+  it('is heard once another invites too, and they can’t tell that from anything they see', async () => {
+    const [ann, bob, cat] = callers.names(3) as [string, string, string];
+    const conversationId = await world.conversation([ann, bob, cat]);
+    await service.mutate(operations.BlockUsers, { userId: bob, blockedIds: [ann] });
+    const [anns, bobs, cats] = [
+      await world.client(ann),
+      await world.client(bob, 1),
+      await world.client(cat, 1),
+    ];
+    const rings = bobs.subscribe(operations.IncomingCalls, {});
+    await rings.next();
+    const input = { conversationId, calleeIds: [bob, cat], sessionId: 'a' };
+    const { call } = success(await initiate(anns, input));
+    const seen = events(anns, call.id, 'a');
+    await seen.next();
+    success(await join(cats, call.id, 'c'));
+    await seen.next((event) => event.__typename === 'CallChanged');
+    const before = seen.events.length;
+    success((await cats.mutate(operations.InviteToCall, { callId: call.id, userIds: [bob] })).inviteToCall);
+    await rings.next((event) => event.__typename === 'CallRinging' && event.call.id === call.id);
+    success(await join(bobs, call.id, 'b'));
+    const next = await seen.next((event) => event.__typename === 'ParticipantChanged');
+    expect(next).toMatchObject({ participant: { userId: bob, status: 'CONNECTING' } });
+    expect(seen.events.slice(before)).toHaveLength(1);
   });
 
   it('is for the back end to say: nobody blocks themselves, or as a user', async () => {

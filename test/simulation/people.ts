@@ -219,6 +219,17 @@ export class People {
     }
   }
 
+  async #joinAgain(device: Device, session: Session): Promise<void> {
+    const { id: sessionId, callId } = session;
+    const answer = await device.command('joinCall', ({ calls }) =>
+      calls.joinCall(viewerOf(device.userId), { callId, sessionId, takeOver: false }),
+    );
+    if (!answer || isRefusal(answer)) return;
+    const me = answer.call.participants.find(({ userId }) => userId === device.userId);
+    // It had left meanwhile, and this is another seat: a client does not go on with what it was.
+    if (me?.joinSeq !== session.joinSeq) session.over = true;
+  }
+
   #enter(device: Device, sessionId: string, call: CallView, cursor: string): void {
     if (!this.callIds.includes(call.id)) this.callIds.push(call.id);
     const me = call.participants.find(({ userId }) => userId === device.userId);
@@ -404,10 +415,7 @@ export class People {
           await this.#initiate(device, this.#someone(device, 1), { idempotencyKey: null });
         return;
       case 'joins again':
-        if (session)
-          await inCall.command('joinCall', ({ calls }) =>
-            calls.joinCall(mine, { callId, sessionId: session.id, takeOver: false }),
-          );
+        if (session) await this.#joinAgain(inCall, session);
         return;
       case 'late':
         return this.#join(device, this.callIds[0] ?? NO_CALL, false);
