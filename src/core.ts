@@ -136,7 +136,7 @@ export function createCore(parts: CoreParts): Core {
   const instances = createInstances(database, pulse.db, () => unit, self, TIMINGS.deadAfterMs);
   const unit: CallUnit = new CallUnit(database, outbox, config.limits, {
     outage: instances.outage,
-    ...(notices && { saved: (tx, before, after, at) => notices.enqueue(tx, before, after, at) }),
+    ...(notices && { saving: (tx, before, after, at) => notices.enqueue(tx, before, after, at) }),
     changed(call, facts, change) {
       countFacts(metrics, call, facts);
       if (call.status === 'ENDED') tally.callEnded(call.id);

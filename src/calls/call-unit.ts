@@ -36,8 +36,11 @@ export interface Changed<T> {
 export interface UnitHooks {
   /** The latest time in which nobody could reach the database, as seen at `now`. */
   outage(now: number): Outage | null;
-  /** In the transaction, once a change is saved: what it makes true and others are to be told. */
-  saved?(tx: Tx, before: Call | null, after: Call, at: number): Promise<void>;
+  /**
+   * In the transaction, before a change is saved: what it makes true and others are to be told. Before, since the
+   * commit goes with what saves it.
+   */
+  saving?(tx: Tx, before: Call | null, after: Call, at: number): Promise<void>;
   /** After a commit, with what happened in it. */
   changed(call: Call, facts: readonly Fact[], change: StateChange): void;
 }
@@ -73,9 +76,9 @@ export class CallUnit {
     return this.#outbox.publish(row);
   }
 
-  /** In the transaction that saved the change. */
-  async saved(tx: Tx, before: Call | null, after: Call, at: number): Promise<void> {
-    await this.#hooks.saved?.(tx, before, after, at);
+  /** In the transaction that saves the change, before it does. `after` has its new version. */
+  async saving(tx: Tx, before: Call | null, after: Call, at: number): Promise<void> {
+    await this.#hooks.saving?.(tx, before, after, at);
   }
 
   async #decide<T>(tx: Tx, locked: LockedCall, decide: Decide<T>) {
@@ -87,28 +90,31 @@ export class CallUnit {
     const value = await decide(draft, tx);
     const kept = isRejection(value) ? advanced.call : draft.call;
     const facts = isRejection(value) ? advanced.facts : [...advanced.facts, ...draft.facts];
-    const row = await save(tx, locked, kept, facts);
-    if (row) await this.saved(tx, before, kept, now);
+    const row = await this.#save(tx, locked, kept, facts);
     return { value, call: kept, row };
   }
-}
 
-async function save(
-  tx: Tx,
-  { call: before, now, dueAt }: LockedCall,
-  after: Call,
-  facts: readonly Fact[],
-): Promise<OutboxRow | null> {
-  const change = changeBetween(before, { ...after, version: before.version + 1 }, facts);
-  // A ring that is heard from now on changes nothing that is seen.
-  if (change.events.length === 0 && Object.keys(change.seats).length === 0 && change.rings === null) {
-    const same = JSON.stringify(before) === JSON.stringify(after) && dueAt === nextDeadline(after);
-    if (!same) await saveQuietly(tx, before, after);
-    return null;
+  /** The transaction's last step: it commits, where there is something to save. */
+  async #save(
+    tx: Tx,
+    { call: before, now, dueAt }: LockedCall,
+    after: Call,
+    facts: readonly Fact[],
+  ): Promise<OutboxRow | null> {
+    const change = changeBetween(before, { ...after, version: before.version + 1 }, facts);
+    // A ring that is heard from now on changes nothing that is seen.
+    if (change.events.length === 0 && Object.keys(change.seats).length === 0 && change.rings === null) {
+      const same = JSON.stringify(before) === JSON.stringify(after) && dueAt === nextDeadline(after);
+      if (!same) await saveQuietly(tx, before, after);
+      return null;
+    }
+    after.version = before.version + 1;
+    const { id: callId, version, expiresAt } = after;
+    const row = { callId, version, at: now, change, facts, expiresAt };
+    await this.saving(tx, before, after, now);
+    await saveCall(tx, before, after, row);
+    return row;
   }
-  after.version = before.version + 1;
-  await saveCall(tx, before, after, { at: now, change, facts });
-  return { callId: after.id, version: after.version, at: now, change, facts, expiresAt: after.expiresAt };
 }
 
 /** Who the viewer is to this call, under its lock. */

@@ -1,5 +1,6 @@
-import { type Kysely, type Selectable, sql, type Transaction } from 'kysely';
+import { CompiledQuery, type Kysely, type Selectable, sql, type Transaction } from 'kysely';
 import type { Tables } from '../database/tables.ts';
+import { finish, together } from '../database/transaction.ts';
 import { historyChanges } from '../history/history-rules.ts';
 import type { Call, Fact, Participant, Silence } from './call.ts';
 import type { StateChange } from './changes.ts';
@@ -27,24 +28,41 @@ const isMember = sql<boolean>`exists (
     and m.user_id = call_participants.user_id)`.as('member');
 const databaseNow = sql<Date>`clock_timestamp()`.as('now');
 
+/** What every command does is one text each, made once: Kysely would make it anew for each command. */
+const LOCK = 'select * from calls where id = $1 for update';
+const LOCK_WHERE_FREE = `${LOCK} skip locked`;
+const PARTICIPANTS = `
+  select p.*, m.user_id is not null as member, clock_timestamp() as now
+  from call_participants p
+    join calls c on c.id = p.call_id
+    left join conversation_members m on m.conversation_id = c.conversation_id and m.user_id = p.user_id
+  where p.call_id = $1 order by p.invited_at, p.user_id`;
+const SILENCES = `
+  select user_id as "userId", 'BLOCKED' as silence from blocked_users
+    where blocked_id = $2 and user_id = any($3::text[])
+  union all
+  select user_id, 'MUTED' from conversation_members
+    where conversation_id = $1 and user_id = any($3::text[]) and muted
+  order by silence desc`;
+
+interface SilenceRow {
+  readonly userId: string;
+  readonly silence: Silence;
+}
+
 /**
  * Locks the call's row, then reads its participants in a statement of their own: one statement for both
- * would see the participants as they were before it waited for the lock.
+ * would see the participants as they were before it waited for the lock. They make one round trip.
  * `skipLocked`: null also where somebody else has the lock.
  */
 export async function lockCall(tx: Tx, callId: string, skipLocked = false): Promise<LockedCall | null> {
-  let query = tx.selectFrom('calls').selectAll().where('id', '=', callId).forUpdate();
-  if (skipLocked) query = query.skipLocked();
-  const row = await query.executeTakeFirst();
+  const lock = CompiledQuery.raw(skipLocked ? LOCK_WHERE_FREE : LOCK, [callId]);
+  const [calls, participants] = (await together(tx, [lock, CompiledQuery.raw(PARTICIPANTS, [callId])])) as [
+    CallRow[],
+    (ParticipantRow & { member: boolean; now: Date })[],
+  ];
+  const row = calls[0];
   if (!row) return null;
-  const participants = await tx
-    .selectFrom('call_participants')
-    .selectAll()
-    .select([isMember, databaseNow])
-    .where('call_id', '=', callId)
-    .orderBy('invited_at')
-    .orderBy('user_id')
-    .execute();
   return {
     call: toCall(row, participants),
     now: participants[0]?.now.getTime() ?? 0,
@@ -110,110 +128,100 @@ export async function silencesOf(
   inviterId: string,
   userIds: readonly string[],
 ): Promise<Map<string, Silence>> {
-  const { rows } = await sql<{ userId: string; silence: Silence }>`
-    select user_id as "userId", 'BLOCKED' as silence from blocked_users
-      where blocked_id = ${inviterId} and user_id = any(${[...userIds]}::text[])
-    union all
-    select user_id, 'MUTED' from conversation_members
-      where conversation_id = ${conversationId} and user_id = any(${[...userIds]}::text[]) and muted
-    order by silence desc`.execute(db);
-  // BLOCKED comes last, and says more.
+  const { rows } = await db.executeQuery<SilenceRow>(silencesQuery(conversationId, inviterId, userIds));
+  return toSilences(rows);
+}
+
+function silencesQuery(
+  conversationId: string,
+  inviterId: string,
+  userIds: readonly string[],
+): CompiledQuery<SilenceRow> {
+  return CompiledQuery.raw(SILENCES, [conversationId, inviterId, [...userIds]]) as CompiledQuery<SilenceRow>;
+}
+
+/** BLOCKED comes last, and says more. */
+function toSilences(rows: readonly SilenceRow[]): Map<string, Silence> {
   return new Map(rows.map(({ userId, silence }) => [userId, silence]));
 }
 
-/** Saves what changed and the version's event, in one statement. */
+/** Saves what changed and the version's event, in one statement, and commits. */
 export async function saveCall(
   tx: Tx,
   before: Call,
   after: Call,
   event: { readonly at: number; readonly change: StateChange; readonly facts: readonly Fact[] },
 ): Promise<void> {
-  const changed = after.participants.filter((participant) => {
-    const was = before.participants.find((p) => p.userId === participant.userId);
-    return JSON.stringify(was) !== JSON.stringify(participant);
-  });
-  const { id: _, ...columns } = callRow(after);
-  const withCall = tx.with('saved_call', (qb) =>
-    qb.updateTable('calls').set(columns).where('id', '=', after.id).returning('id'),
+  const saved = savedValues(
+    after,
+    changedParticipants(before, after),
+    event,
+    historyRows(before, after, event.at),
   );
-  const withParticipants =
-    changed.length === 0
-      ? withCall
-      : withCall.with('saved_participants', (qb) =>
-          qb
-            .insertInto('call_participants')
-            .values(changed.map((participant) => participantRow(after.id, participant)))
-            .onConflict((conflict) => conflict.columns(['call_id', 'user_id']).doUpdateSet(participantUpdate))
-            .returning('user_id'),
-        );
-  const history = historyRows(before, after, event.at);
-  const saved =
-    history.length === 0
-      ? withParticipants
-      : withParticipants.with('saved_history', (qb) =>
-          qb
-            .insertInto('call_history')
-            .values(history)
-            .onConflict((conflict) =>
-              conflict
-                .columns(['call_id', 'user_id'])
-                .doUpdateSet({ missed_at: sql.ref('excluded.missed_at') }),
-            )
-            .returning('user_id'),
-        );
-  await saved.insertInto('call_events').values(eventRow(after, event)).execute();
+  await finish(tx, CompiledQuery.raw(SAVE, saved));
 }
 
 /**
  * Saves what the public does not see, so without a version or an event: which stream holds a seat, when the
- * sweeper is to look next.
+ * sweeper is to look next. And commits.
  */
 export async function saveQuietly(tx: Tx, before: Call, after: Call): Promise<void> {
-  for (const participant of after.participants) {
-    const was = before.participants.find((p) => p.userId === participant.userId);
-    if (JSON.stringify(was) === JSON.stringify(participant)) continue;
-    await tx
-      .updateTable('call_participants')
-      .set(participantRow(after.id, participant))
-      .where('call_id', '=', after.id)
-      .where('user_id', '=', participant.userId)
-      .execute();
-  }
-  await tx.updateTable('calls').set(callRow(after)).where('id', '=', after.id).execute();
+  const changed = changedParticipants(before, after);
+  await finish(tx, CompiledQuery.raw(SAVE_QUIETLY, [...callValues(after), rowsOf(after, changed)]));
 }
 
-/** Inserts a new call; a unique violation on `calls_people` where a live call of the same people exists. */
+/**
+ * Inserts a new call; a unique violation on `calls_people` where a live call of the same people exists. `last`: and
+ * commits.
+ */
 export async function insertCall(
   tx: Tx,
   call: Call,
   event: { readonly at: number; readonly change: StateChange; readonly facts: readonly Fact[] },
+  last: boolean,
 ): Promise<void> {
-  await tx
-    .with('saved_call', (qb) => qb.insertInto('calls').values(callRow(call)).returning('id'))
-    .with('saved_participants', (qb) =>
-      qb
-        .insertInto('call_participants')
-        .values(call.participants.map((participant) => participantRow(call.id, participant)))
-        .returning('user_id'),
-    )
-    .with('saved_history', (qb) =>
-      qb
-        .insertInto('call_history')
-        .values(historyRows(null, call, event.at))
-        .returning('user_id'),
-    )
-    .insertInto('call_events')
-    .values(eventRow(call, event))
-    .execute();
+  const values = savedValues(call, call.participants, event, historyRows(null, call, event.at));
+  const insert = CompiledQuery.raw(INSERT, values);
+  await (last ? finish(tx, insert) : together(tx, [insert]));
 }
 
-export async function findByPeople(db: Db, peopleKey: string): Promise<string | null> {
-  const row = await db
-    .selectFrom('calls')
-    .select('id')
-    .where('people_key', '=', peopleKey)
-    .executeTakeFirst();
-  return row?.id ?? null;
+/** What starting a call needs to know of the database, in one round trip. */
+export interface InitiationFacts {
+  /** The live call of these very people. */
+  readonly existing: string | null;
+  /** The database's time; null where there is no such conversation. */
+  readonly now: number | null;
+  /** Which of the users are members. */
+  readonly members: ReadonlySet<string>;
+  /** Of which callees the ring is silent. */
+  readonly silences: ReadonlyMap<string, Silence>;
+}
+
+/** Locks the conversation against a change of its members at the same time: theirs waits, or ours sees it. */
+export async function readForInitiation(
+  tx: Tx,
+  peopleKey: string,
+  conversationId: string,
+  callerId: string,
+  calleeIds: readonly string[],
+): Promise<InitiationFacts> {
+  const [calls, conversations, members, silences] = (await together(tx, [
+    CompiledQuery.raw('select id from calls where people_key = $1', [peopleKey]),
+    CompiledQuery.raw('select clock_timestamp() as now from conversations where id = $1 for key share', [
+      conversationId,
+    ]),
+    CompiledQuery.raw(
+      'select user_id from conversation_members where conversation_id = $1 and user_id = any($2)',
+      [conversationId, [callerId, ...calleeIds]],
+    ),
+    silencesQuery(conversationId, callerId, calleeIds),
+  ])) as [{ id: string }[], { now: Date }[], { user_id: string }[], SilenceRow[]];
+  return {
+    existing: calls[0]?.id ?? null,
+    now: conversations[0]?.now.getTime() ?? null,
+    members: new Set(members.map((row) => row.user_id)),
+    silences: toSilences(silences),
+  };
 }
 
 /** Live calls in which something is due, the longest due first. */
@@ -395,33 +403,7 @@ function participantRow(callId: string, participant: Participant) {
   };
 }
 
-/** Every column but the key, from the row that was to be inserted. */
-const participantUpdate = Object.fromEntries(
-  (
-    [
-      'role',
-      'invitation',
-      'silence',
-      'invited_by',
-      'invited_at',
-      'ring_deadline',
-      'declined_busy',
-      'session_id',
-      'joined_at',
-      'left_at',
-      'leave_reason',
-      'seat',
-      'join_seq',
-      'seat_deadline',
-      'stream_id',
-      'instance_id',
-      'orphaned',
-      'muted',
-      'video_on',
-      'screen_on',
-    ] as const
-  ).map((column) => [column, sql.ref(`excluded.${column}`)]),
-);
+type HistoryRow = ReturnType<typeof historyRows>[number];
 
 function historyRows(before: Call | null, after: Call, at: number) {
   return historyChanges(before, after, at).map(({ userId, outgoing, missedAt }) => ({
@@ -433,15 +415,108 @@ function historyRows(before: Call | null, after: Call, at: number) {
   }));
 }
 
-function eventRow(
+function changedParticipants(before: Call, after: Call): Participant[] {
+  return after.participants.filter((participant) => {
+    const was = before.participants.find((p) => p.userId === participant.userId);
+    return JSON.stringify(was) !== JSON.stringify(participant);
+  });
+}
+
+// --- the texts of what is saved ---
+
+const CALL_COLUMNS = [
+  'id',
+  'conversation_id',
+  'type',
+  'status',
+  'version',
+  'caller_id',
+  'is_group',
+  'next_join_seq',
+  'people_key',
+  'created_at',
+  'answered_at',
+  'expires_at',
+  'warn_at',
+  'alone_deadline',
+  'ended_at',
+  'end_reason',
+  'ended_by',
+  'due_at',
+] as const satisfies readonly (keyof ReturnType<typeof callRow>)[];
+
+const PARTICIPANT_COLUMNS = [
+  'call_id',
+  'user_id',
+  'role',
+  'invitation',
+  'silence',
+  'invited_by',
+  'invited_at',
+  'ring_deadline',
+  'declined_busy',
+  'session_id',
+  'joined_at',
+  'left_at',
+  'leave_reason',
+  'seat',
+  'join_seq',
+  'seat_deadline',
+  'stream_id',
+  'instance_id',
+  'orphaned',
+  'muted',
+  'video_on',
+  'screen_on',
+] as const satisfies readonly (keyof ReturnType<typeof participantRow>)[];
+
+const placeholders = CALL_COLUMNS.map((_, i) => `$${i + 1}`);
+const ROWS = CALL_COLUMNS.length + 1;
+const UPDATE_CALL = `update calls set ${CALL_COLUMNS.slice(1)
+  .map((column, i) => `${column} = ${placeholders[i + 1]}`)
+  .join(', ')} where id = $1`;
+/** All rows are one parameter, so that the text is the same for any number of them. */
+const INSERT_PARTICIPANTS = `insert into call_participants (${PARTICIPANT_COLUMNS.join(', ')})
+  select ${PARTICIPANT_COLUMNS.join(', ')} from json_populate_recordset(null::call_participants, $${ROWS}::json)`;
+const SAVE_PARTICIPANTS = `${INSERT_PARTICIPANTS} on conflict (call_id, user_id) do update set ${PARTICIPANT_COLUMNS.slice(
+  2,
+)
+  .map((column) => `${column} = excluded.${column}`)
+  .join(', ')}`;
+const INSERT_EVENT = `insert into call_events (call_id, version, at, change, facts)
+  values ($1, $5, $${ROWS + 1}, $${ROWS + 2}, $${ROWS + 3})`;
+const HISTORY_COLUMNS = 'call_id, user_id, conversation_id, outgoing, missed_at';
+const SAVE_HISTORY = `insert into call_history (${HISTORY_COLUMNS})
+  select ${HISTORY_COLUMNS} from json_populate_recordset(null::call_history, $${ROWS + 4}::json)
+  on conflict (call_id, user_id) do update set missed_at = excluded.missed_at`;
+
+const SAVE = `with saved_call as (${UPDATE_CALL}), saved_participants as (${SAVE_PARTICIPANTS}),
+  saved_history as (${SAVE_HISTORY}) ${INSERT_EVENT}`;
+const SAVE_QUIETLY = `with saved_participants as (${SAVE_PARTICIPANTS}) ${UPDATE_CALL}`;
+const INSERT = `with saved_call as (insert into calls (${CALL_COLUMNS.join(', ')}) values (${placeholders.join(', ')})),
+  saved_participants as (${INSERT_PARTICIPANTS}), saved_history as (${SAVE_HISTORY}) ${INSERT_EVENT}`;
+
+function savedValues(
   call: Call,
+  participants: readonly Participant[],
   event: { readonly at: number; readonly change: StateChange; readonly facts: readonly Fact[] },
-) {
-  return {
-    call_id: call.id,
-    version: call.version,
-    at: new Date(event.at),
-    change: JSON.stringify(event.change),
-    facts: JSON.stringify(event.facts),
-  };
+  history: readonly HistoryRow[],
+): unknown[] {
+  return [
+    ...callValues(call),
+    rowsOf(call, participants),
+    new Date(event.at),
+    JSON.stringify(event.change),
+    JSON.stringify(event.facts),
+    JSON.stringify(history),
+  ];
+}
+
+function callValues(call: Call): unknown[] {
+  const row = callRow(call);
+  return CALL_COLUMNS.map((column) => row[column]);
+}
+
+function rowsOf(call: Call, participants: readonly Participant[]): string {
+  return JSON.stringify(participants.map((participant) => participantRow(call.id, participant)));
 }

@@ -6,15 +6,7 @@ import type { Database } from '../database/open.ts';
 import { transact } from '../database/transaction.ts';
 import { isRejection, type Rejection, reject } from '../errors.ts';
 import type { InitiateCallInput } from '../graphql/services.ts';
-import {
-  type Db,
-  findByPeople,
-  insertCall,
-  membersAmong,
-  readCall,
-  silencesOf,
-  type Tx,
-} from './call.repository.ts';
+import { type Db, insertCall, readCall, readForInitiation, type Tx } from './call.repository.ts';
 import { type Call, type CallLimits, newCall } from './call.ts';
 import { joinOwnPeople } from './call-rules.ts';
 import { actorFor, type CallUnit, type Changed } from './call-unit.ts';
@@ -86,11 +78,9 @@ export async function initiate(
   if (isRejection(checked)) return checked;
   const peopleKey = hash([input.conversationId, ...[callerId, ...checked.calleeIds].sort()]);
   for (let round = 0; round < ROUNDS; round++) {
-    const existing = await findByPeople(database.db, peopleKey);
     try {
-      const done = existing
-        ? await joinExisting(unit, existing, callerId, input)
-        : await create(database, unit, limits, callerId, input, { ...checked, peopleKey });
+      const made = await create(database, unit, limits, callerId, input, { ...checked, peopleKey });
+      const done = 'existing' in made ? await joinExisting(unit, made.existing, callerId, input) : made;
       if (done) return done;
     } catch (error) {
       // Another call of the same people, or with the same idempotency key, was quicker: look again.
@@ -122,7 +112,10 @@ async function joinExisting(
   return done.value === null ? null : { ...done, value: done.value };
 }
 
-/** A unique violation where another call of the same people, or with the same key, was quicker. */
+/**
+ * `existing`: the live call of the same people. A unique violation where another one, or one with the same key,
+ * was quicker.
+ */
 async function create(
   database: Database,
   unit: CallUnit,
@@ -130,21 +123,20 @@ async function create(
   callerId: string,
   input: InitiateCallInput,
   checked: { calleeIds: readonly string[]; ringTimeoutMs: number; peopleKey: string },
-): Promise<Initiated | Rejection> {
-  const made = await transact(database, async (tx): Promise<Rejection | { call: Call; row: OutboxRow }> => {
-    // Against a change of the members at the same time: theirs waits, or ours sees it.
-    const conversation = await tx
-      .selectFrom('conversations')
-      .select(sql<Date>`clock_timestamp()`.as('now'))
-      .where('id', '=', input.conversationId)
-      .forKeyShare()
-      .executeTakeFirst();
-    if (!conversation) return reject('NOT_A_MEMBER');
-    const members = await membersAmong(tx, input.conversationId, [callerId, ...checked.calleeIds]);
+): Promise<Initiated | Rejection | { existing: string }> {
+  type Made = Rejection | { existing: string } | { call: Call; row: OutboxRow };
+  const made = await transact(database, async (tx): Promise<Made> => {
+    const { existing, now, members, silences } = await readForInitiation(
+      tx,
+      checked.peopleKey,
+      input.conversationId,
+      callerId,
+      checked.calleeIds,
+    );
+    if (existing !== null) return { existing };
+    if (now === null) return reject('NOT_A_MEMBER');
     if (!members.has(callerId)) return reject('NOT_A_MEMBER');
     if (!checked.calleeIds.every((id) => members.has(id))) return reject('INVALID_CALLEE');
-    const silences = await silencesOf(tx, input.conversationId, callerId, checked.calleeIds);
-    const now = conversation.now.getTime();
     const { call, facts } = newCall(
       { id: uuidv7({ msecs: now }), ...input, ...checked, callerId, silences },
       now,
@@ -152,12 +144,13 @@ async function create(
     );
     call.version = 1;
     const change = changeBetween(null, call, facts);
-    await insertCall(tx, call, { at: now, change, facts });
-    await unit.saved(tx, null, call, now);
-    await rememberInitiation(tx, callerId, input, call.id, false, now);
+    await unit.saving(tx, null, call, now);
+    const withKey = input.idempotencyKey !== null;
+    await insertCall(tx, call, { at: now, change, facts }, !withKey);
+    if (withKey) await rememberInitiation(tx, callerId, input, call.id, false, now);
     return { call, row: { callId: call.id, version: 1, at: now, change, facts, expiresAt: call.expiresAt } };
   });
-  if (isRejection(made)) return made;
+  if (isRejection(made) || 'existing' in made) return made;
   const position = await unit.publish(made.row, made.call);
   const { seats } = made.row.change;
   return { value: { joinedExisting: false }, call: made.call, position, seats };

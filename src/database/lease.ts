@@ -12,6 +12,11 @@ import { named } from './failures.ts';
 /** One database session, as pg and PGlite both can give it. */
 export interface Session {
   run(query: CompiledQuery): Promise<SessionResult>;
+  /**
+   * Statements of one transaction, in one round trip. Rejects with the first failure; what comes after it is not
+   * done. Where there is none, they are run one after the other.
+   */
+  runAll?(queries: readonly CompiledQuery[]): Promise<SessionResult[]>;
   /** The session is not needed any more. `dirty`: it may be in a transaction or in the middle of a query. */
   release(dirty: boolean): void | Promise<void>;
 }
@@ -23,6 +28,8 @@ export interface SessionResult {
   readonly rows: unknown[];
 }
 
+const COMMIT = CompiledQuery.raw('commit');
+const ROLLBACK = CompiledQuery.raw('rollback');
 const WRITES = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE']);
 
 /**
@@ -35,6 +42,10 @@ export class Lease implements DatabaseConnection {
   #released: void | Promise<void> = undefined;
   #dirty = false;
   #cutBecause: Error | null = null;
+  /** Goes with the transaction's first statement: it has no answer that anyone waits for. */
+  #begin: CompiledQuery | null = null;
+  /** The commit goes with the next statement, and then it is done. */
+  #commit: 'by itself' | 'with the next' | 'done' = 'by itself';
 
   constructor(session: Session) {
     this.#session = session;
@@ -48,13 +59,61 @@ export class Lease implements DatabaseConnection {
   }
 
   async run(query: CompiledQuery): Promise<SessionResult> {
+    const results = await this.runAll([query]);
+    return results[0] as SessionResult;
+  }
+
+  /** One round trip, where the database can do that; none of them may need another's result. */
+  async runAll(queries: readonly CompiledQuery[]): Promise<SessionResult[]> {
     if (this.#session === null)
       throw this.#cutBecause ?? new Error('The database connection was given back already');
+    if (this.#commit === 'done') throw new Error('The transaction was committed already');
+    const before = this.#begin === null ? [] : [this.#begin];
+    const commits = this.#commit === 'with the next';
+    this.#begin = null;
+    this.#commit = 'by itself';
+    const all = [...before, ...queries, ...(commits ? [COMMIT] : [])];
     try {
-      return await this.#session.run(query);
+      const results = await this.#send(this.#session, all);
+      if (commits) this.#committed(results.at(-1) as SessionResult);
+      return results.slice(before.length, before.length + queries.length);
     } catch (error) {
       throw this.#cutBecause ?? named(error);
     }
+  }
+
+  async #send(session: Session, queries: readonly CompiledQuery[]): Promise<SessionResult[]> {
+    if (session.runAll && queries.length > 1) return session.runAll(queries);
+    const results: SessionResult[] = [];
+    for (const query of queries) {
+      // Cut meanwhile: the session may be the next user's by now.
+      if (this.#session === null) throw new Error('The database connection was given back already');
+      results.push(await session.run(query));
+    }
+    return results;
+  }
+
+  begin(query: CompiledQuery): void {
+    this.#begin = query;
+    this.#commit = 'by itself';
+  }
+
+  /** The next statement is the transaction's last: they make one round trip. */
+  commitWithNext(): void {
+    this.#commit = 'with the next';
+  }
+
+  async commit(): Promise<void> {
+    // Nothing was done in it.
+    if (this.#begin !== null) this.#begin = null;
+    else if (this.#commit === 'done') this.#commit = 'by itself';
+    else this.#committed(await this.run(COMMIT), 'by itself');
+  }
+
+  #committed({ command }: SessionResult, then: 'done' | 'by itself' = 'done'): void {
+    // Where a statement had failed, the server answers COMMIT with ROLLBACK.
+    if (command === 'ROLLBACK') throw new AbortedTransactionError();
+    this.#commit = then;
   }
 
   /** Takes the session away: the query under way and all later ones fail with `reason`. */
@@ -66,9 +125,12 @@ export class Lease implements DatabaseConnection {
 
   /** Ends a transaction that is not to be kept. Never throws: what can't be rolled back is thrown away. */
   async rollback(): Promise<void> {
-    if (this.#session === null) return;
+    const begun = this.#begin === null;
+    this.#begin = null;
+    this.#commit = 'by itself';
+    if (this.#session === null || !begun) return;
     try {
-      await this.#session.run(CompiledQuery.raw('rollback'));
+      await this.#session.run(ROLLBACK);
     } catch {
       this.#dirty = true;
     }
@@ -105,13 +167,11 @@ export class LeaseDriver implements Driver {
   async beginTransaction(lease: Lease, settings: TransactionSettings): Promise<void> {
     const level = settings.isolationLevel === undefined ? '' : ` isolation level ${settings.isolationLevel}`;
     const mode = settings.accessMode === undefined ? '' : ` ${settings.accessMode}`;
-    await lease.run(CompiledQuery.raw(`begin${level}${mode}`));
+    lease.begin(CompiledQuery.raw(`begin${level}${mode}`));
   }
 
   async commitTransaction(lease: Lease): Promise<void> {
-    // Where a statement had failed, the server answers COMMIT with ROLLBACK.
-    const { command } = await lease.run(CompiledQuery.raw('commit'));
-    if (command === 'ROLLBACK') throw new AbortedTransactionError();
+    await lease.commit();
   }
 
   async rollbackTransaction(lease: Lease): Promise<void> {

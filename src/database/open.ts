@@ -56,6 +56,8 @@ async function openPostgres(options: DatabaseOptions, url: string): Promise<Data
     application_name: 'ringdown',
     connectionTimeoutMillis: timeoutMs,
     keepAlive: true,
+    // A statement is sent without waiting for the answer to the one before; see Session.runAll.
+    pipeline: true,
     types: { getTypeParser: typeParser } as pg.CustomTypesConfig,
   };
   const pool = new pg.Pool({

@@ -62,14 +62,41 @@ class PgSession implements Session {
     client.on('error', this.#onError);
   }
 
-  async run(query: CompiledQuery): Promise<SessionResult> {
-    const timer =
-      this.#limitMs === null
-        ? undefined
-        : setTimeout(() => {
-            this.#lost ??= new DatabaseTimeout('The database did not answer in time');
-            hangUp(this.#client);
-          }, this.#limitMs);
+  run(query: CompiledQuery): Promise<SessionResult> {
+    return this.#inTime(() => this.#send(query));
+  }
+
+  /** The pool's connections take statements while others are under way; what follows a failure fails too. */
+  async runAll(queries: readonly CompiledQuery[]): Promise<SessionResult[]> {
+    const stream = streamOf(this.#client);
+    const settled = await this.#inTime(() => {
+      stream.cork();
+      try {
+        return Promise.allSettled(queries.map((query) => this.#send(query)));
+      } finally {
+        stream.uncork();
+      }
+    });
+    return settled.map((one) => {
+      if (one.status === 'rejected') throw one.reason;
+      return one.value;
+    });
+  }
+
+  async #inTime<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#limitMs === null) return work();
+    const timer = setTimeout(() => {
+      this.#lost ??= new DatabaseTimeout('The database did not answer in time');
+      hangUp(this.#client);
+    }, this.#limitMs);
+    try {
+      return await work();
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #send(query: CompiledQuery): Promise<SessionResult> {
     try {
       const result: QueryResult | QueryResult[] = await this.#client.query({
         text: query.sql,
@@ -80,8 +107,6 @@ class PgSession implements Session {
     } catch (error) {
       this.#stale ||= isStalePlan(error);
       throw sqlState(error) === null && this.#lost !== null ? this.#lost : error;
-    } finally {
-      clearTimeout(timer);
     }
   }
 
@@ -99,5 +124,9 @@ export function isScript(query: CompiledQuery): boolean {
 }
 
 function hangUp(client: PoolClient): void {
-  (client as unknown as { connection: { stream: Socket } }).connection.stream.destroy();
+  streamOf(client).destroy();
+}
+
+function streamOf(client: PoolClient): Socket {
+  return (client as unknown as { connection: { stream: Socket } }).connection.stream;
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Kysely, Transaction } from 'kysely';
+import type { CompiledQuery, Kysely, Transaction } from 'kysely';
 import { DatabaseTimeout, isRetryable } from './failures.ts';
 import { leaseOf } from './lease.ts';
 import type { Database } from './open.ts';
@@ -81,6 +81,25 @@ function attempt<T>(
     }
   });
   return unlessAborted(running, signal);
+}
+
+/**
+ * Statements that don't need each other's results, in one round trip. Each sees, as READ COMMITTED has it, what was
+ * committed before it began: so one may wait for a lock and the next see what its holder did.
+ */
+export async function together(
+  tx: Transaction<Tables>,
+  queries: readonly CompiledQuery[],
+): Promise<unknown[][]> {
+  const lease = await leaseOf(tx);
+  return (await lease.runAll(queries)).map(({ rows }) => rows);
+}
+
+/** The transaction's last statement; the commit goes with it. */
+export async function finish(tx: Transaction<Tables>, query: CompiledQuery): Promise<void> {
+  const lease = await leaseOf(tx);
+  lease.commitWithNext();
+  await lease.run(query);
 }
 
 function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -3,13 +3,19 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Generated, type Kysely, type Selectable, sql } from 'kysely';
+import { CompiledQuery, type Generated, type Kysely, type Selectable, sql } from 'kysely';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { migrate, migrationState } from '../../src/database/migrator.ts';
 import { type Database, openDatabase } from '../../src/database/open.ts';
 import type { Tables } from '../../src/database/tables.ts';
-import { DatabaseTimeout, DatabaseUnavailable, transact } from '../../src/database/transaction.ts';
+import {
+  DatabaseTimeout,
+  DatabaseUnavailable,
+  finish,
+  together,
+  transact,
+} from '../../src/database/transaction.ts';
 import { createDatabase, createEmptyDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/postgres.ts';
 
@@ -112,6 +118,21 @@ describe.each([
 
   it('refuses an int8 that a number can not hold', async () => {
     await expect(sql`select 9007199254740993::int8 as n`.execute(database.db)).rejects.toThrow(/too large/);
+  });
+
+  it('commits with the last statement, and nothing of a transaction whose last statement failed', async () => {
+    const add = (n: number) => CompiledQuery.raw('insert into numbers values ($1)', [n]);
+    await transact(database, async (tx) => {
+      await insert(1).execute(tx);
+      await finish(tx, add(2));
+    });
+    const failing = transact(database, async (tx) => {
+      await insert(3).execute(tx);
+      await finish(tx, add(1));
+    });
+    await expect(failing).rejects.toThrow(/duplicate key/);
+    await insert(4).execute(database.db);
+    expect(await numbers(database)).toEqual([1, 2, 4]);
   });
 
   it('says how many rows a change touched', async () => {
@@ -241,6 +262,35 @@ describe('Postgres under strain', () => {
     onTestFinished(() => client.end());
     return client;
   }
+
+  it('reads, in the round trip that waits for a lock, what its holder did', async () => {
+    await insert(1).execute(database.db);
+    const watcher = new pg.Client({ connectionString: test.url });
+    await watcher.connect();
+    onTestFinished(() => watcher.end());
+    const holding = Promise.withResolvers<void>();
+    const held = Promise.withResolvers<void>();
+    const holder = transact(database, async (tx) => {
+      await sql`select n from numbers where n = 1 for update`.execute(tx);
+      held.resolve();
+      await holding.promise;
+      await insert(2).execute(tx);
+    });
+    await held.promise;
+    const waiter = transact(database, (tx) =>
+      together(tx, [
+        CompiledQuery.raw('select n from numbers where n = $1 for update', [1]),
+        CompiledQuery.raw('select n from numbers where n > $1', [0]),
+      ]),
+    );
+    await waitUntil(async () => {
+      const { rows } = await watcher.query('select from pg_locks where not granted');
+      return rows.length > 0;
+    });
+    holding.resolve();
+    await holder;
+    expect(await waiter).toEqual([[{ n: 1 }], [{ n: 1 }, { n: 2 }]]);
+  });
 
   it('cuts off a statement at the deadline, and the server lets go of its locks', async () => {
     // The server's own limits are far away.

@@ -21,11 +21,8 @@ export const PLANTED: readonly Planted[] = [
     file: 'src/calls/call-unit.ts',
     edits: [
       [
-        'return locked ? this.#decide(tx, locked, decide) : null;',
-        `if (!locked) return null;
-      const decided = await this.#decide(tx, locked, decide);
-      if (decided.row) await this.publish(decided.row, decided.call);
-      return decided;`,
+        'await saveCall(tx, before, after, row);',
+        'await this.publish(row, after);\n    await saveCall(tx, before, after, row);',
       ],
     ],
   },

@@ -16,6 +16,8 @@ export interface CommitProxy {
 /** As simple queries (PostgreSQL manual, "Message Formats"); what is between them comes with its parameters as text. */
 const BEGIN = 'begin isolation level';
 const COMMIT = Buffer.from('Q\0\0\0\x0bcommit\0', 'latin1');
+/** The answer to it, "CommandComplete". */
+const COMMITTED = Buffer.from('C\0\0\0\x0bCOMMIT\0', 'latin1');
 
 interface Plan {
   readonly moment: Moment;
@@ -58,8 +60,16 @@ export async function startCommitProxy(databaseUrl: string): Promise<CommitProxy
         return;
       }
       const { moment } = plan;
-      if (moment === 'before') return lose(plan);
-      if (moment === 'after') upstream.removeAllListeners('data').once('data', () => lose(plan as Plan));
+      if (moment === 'before') {
+        // What is sent with it arrives.
+        upstream.write(message.subarray(0, message.indexOf(COMMIT)), () => lose(plan as Plan));
+        return;
+      }
+      if (moment === 'after') {
+        upstream.removeAllListeners('data').on('data', (answer) => {
+          if (answer.includes(COMMITTED)) lose(plan as Plan);
+        });
+      }
       // The reset may overtake what the server has not read yet: either may come of it.
       upstream.write(message, () => {
         if (moment === 'in') lose(plan as Plan);

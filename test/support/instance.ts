@@ -15,7 +15,7 @@ export interface Instance {
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 /** Longest wait, in milliseconds, for the ready line; a busy machine is slow to start one. */
-const START_LIMIT = 20_000;
+const START_LIMIT = 60_000;
 
 const running = new Set<ChildProcess>();
 process.on('exit', () => {

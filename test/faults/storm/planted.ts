@@ -15,8 +15,8 @@ export const PLANTED: readonly Planted[] = [
     file: 'src/calls/call-unit.ts',
     edits: [
       [
-        'const row = await save(tx, locked, kept, facts);',
-        'const row = await save(tx, locked, kept, facts);\n    if (row) await this.#outbox.publish(row);',
+        'await saveCall(tx, before, after, row);',
+        'await this.#outbox.publish(row);\n    await saveCall(tx, before, after, row);',
       ],
     ],
   },
@@ -24,13 +24,10 @@ export const PLANTED: readonly Planted[] = [
     name: 'a count without a lock',
     file: 'src/calls/call.repository.ts',
     edits: [
+      ['const [calls, participants] = (', 'const [participants, calls] = ('],
       [
-        '  const row = await query.executeTakeFirst();\n  if (!row) return null;\n  const participants',
-        '  const participants',
-      ],
-      [
-        "    .orderBy('user_id')\n    .execute();\n  return {\n    call: toCall(row, participants),\n    now:",
-        "    .orderBy('user_id')\n    .execute();\n  const row = await query.executeTakeFirst();\n  if (!row) return null;\n  return {\n    call: toCall(row, participants),\n    now:",
+        'together(tx, [lock, CompiledQuery.raw(PARTICIPANTS, [callId])])) as [\n    CallRow[],\n    (ParticipantRow & { member: boolean; now: Date })[],\n',
+        'together(tx, [CompiledQuery.raw(PARTICIPANTS, [callId]), lock])) as [\n    (ParticipantRow & { member: boolean; now: Date })[],\n    CallRow[],\n',
       ],
     ],
   },
