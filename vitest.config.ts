@@ -11,7 +11,7 @@ const KINDS = [
   { name: 'integration', timeout: 30_000, round: 1, workers: 3 },
   { name: 'protocol', timeout: 30_000, round: 1, workers: 3 },
   { name: 'client', timeout: 30_000, round: 1, workers: 3 },
-  { name: 'simulation', timeout: 300_000, round: 1, workers: 3 },
+  { name: 'simulation', timeout: 900_000, round: 1, workers: 3 },
   { name: 'faults', timeout: 60_000, round: 2, workers: 1 },
   { name: 'webrtc', timeout: 60_000, round: 2, workers: 1 },
   { name: 'browser', timeout: 90_000, round: 2, workers: 1 },
