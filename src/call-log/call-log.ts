@@ -152,7 +152,8 @@ export interface CallLog {
   read(callId: string, fromSeq: number, limit: number): Promise<Entry[]>;
   /**
    * Hears every entry appended from now on, in order; resolves once that is certain. Of a signal that is appended
-   * through this very log it need not hear: the append tells of it. After a loss of connection entries may be missing: `onHealth` says so. `undo` never rejects.
+   * through this very log it need not hear: the append tells of it. After a loss of connection entries may be
+   * missing: `onHealth` says so. `undo` never rejects.
    */
   subscribe(callId: string, listener: (entry: Entry) => void): Promise<() => Promise<void>>;
   /** 'down' as soon as the log is known to be out of reach, 'up' when it and all subscriptions are back. */

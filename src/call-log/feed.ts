@@ -50,7 +50,7 @@ export interface FeedReader {
   /** The index of the item that it takes next; infinite while it reads the log instead. */
   readonly index: number;
   /** There is a new item, the one that follows the newest. */
-  wake(item?: FeedItem): void;
+  wake(item: FeedItem): void;
   /** It fell behind by more than the feed keeps. */
   fellBehind(): void;
 }

@@ -21,12 +21,15 @@ local function now()
   local time = redis.call('TIME')
   return time[1] .. string.format('%03d', math.floor(time[2] / 1000))
 end
-local function add(seq, channel, entry)
-  redis.call('XADD', KEYS[1], 'MAXLEN', '=', '${LOG_LENGTH}', seq .. '-0', 'e', entry)
-  redis.call('PUBLISH', channel, entry)
+local function store(log, seq, entry)
+  redis.call('XADD', log, 'MAXLEN', '=', '${LOG_LENGTH}', seq .. '-0', 'e', entry)
 end`;
 
 const STATE_HELPERS = `${HELPERS}
+local function add(seq, channel, entry)
+  store(KEYS[1], seq, entry)
+  redis.call('PUBLISH', channel, entry)
+end
 -- The first number of a log is the time in microseconds; what an eviction left of an older one goes.
 local function open()
   redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
@@ -92,19 +95,18 @@ export const SIGNAL_ARGUMENTS = 7;
  * `other` (the only other seat), `all` (every other one), `any` (the recipient), or the joinSeq that the recipient has to have.
  *
  * Answers a line with the time, then one for each: `<seq> <sender's joinSeq> <recipient's or -> <+ or -: published>`,
- * `=<at>` of a duplicate,
- * a refusal's name, or `!` and what Redis said where it failed. A repeat is told so before the recipient is looked at,
- * who may have left since it was taken.
+ * `=<at>` of a duplicate, a refusal's name, or `!` and what Redis said where it failed. A repeat is told so before the
+ * recipient is looked at, who may have left since it was taken.
  *
  * An entry that nobody but its appender would hear is not published: it would only come back. The appender hears the channel
  * as long as it hears its own over the same connection.
  */
 export const APPEND_SIGNALS = `${HELPERS}
 local at = now()
-local function hears(channel)
+local function oneHears(channel)
   return redis.call('PUBSUB', 'NUMSUB', channel)[2] == 1
 end
-local listens = ARGV[1] ~= '' and hears(ARGV[1])
+local listens = ARGV[1] ~= '' and oneHears(ARGV[1])
 local function append(call, from, session, to, reach, clientSeq, token, body)
   local heard = string.byte(reach) == 43
   if heard then reach = string.sub(reach, 2) end
@@ -140,8 +142,8 @@ local function append(call, from, session, to, reach, clientSeq, token, body)
   local entry = table.concat({ 'g' .. seq, token, at, fromJoinSeq, tenure, body }, ' ')
   local channel = 'call:' .. string.sub(call, ${CALL_PREFIX.length + 1}, -2)
   redis.call('HSET', call .. ':meta', 'seq', seq, slotField, clientSeq .. ':' .. at, maxField, math.max(max, count))
-  redis.call('XADD', call .. ':log', 'MAXLEN', '=', '${LOG_LENGTH}', seq .. '-0', 'e', entry)
-  local alone = heard and listens and hears(channel)
+  store(call .. ':log', seq, entry)
+  local alone = heard and listens and oneHears(channel)
   if not alone then redis.call('PUBLISH', channel, entry) end
   return seq .. ' ' .. fromJoinSeq .. ' ' .. tenure .. ' ' .. (alone and '-' or '+')
 end

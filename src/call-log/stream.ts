@@ -1,7 +1,7 @@
 import type { CallView } from '../calls/call-view.ts';
 import { CLOSE, CodedError } from '../errors.ts';
 import type { CallEvent, SocketLink } from '../graphql/services.ts';
-import { type CallLog, type Entry, LogUnavailable, type Position } from './call-log.ts';
+import { type CallLog, type Entry, LogUnavailable, type Position, type SignalRecord } from './call-log.ts';
 import { encodeCursor } from './cursor.ts';
 import { type CallFeed, eventsOf, type FeedItem, type FeedReader, isLocal, READ_PAGE } from './feed.ts';
 
@@ -156,16 +156,19 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     throw error;
   }
 
-  wake(item?: FeedItem): void {
+  wake(item: FeedItem): void {
+    if (this.#wake === null) return;
+    const isForOthers =
+      item.kind === 'entry' && item.entry.kind === 'signal' && !this.#isMine(item.entry.signal);
+    // It waits for what comes after that: no need to look at it.
+    if (isForOthers) this.#next++;
+    else this.#goOn();
+  }
+
+  #goOn(): void {
     const wake = this.#wake;
-    if (wake === null) return;
-    if (item !== undefined && this.#isForOthers(item)) {
-      // It waits for what comes after that: no need to look at it.
-      this.#next++;
-      return;
-    }
     this.#wake = null;
-    wake();
+    wake?.();
   }
 
   /** The socket is told to come back with its cursor; nobody waits for it. */
@@ -179,7 +182,7 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     if (this.#closed) return;
     this.#closed = true;
     this.#deps.feed.removeReader(this);
-    this.wake();
+    this.#goOn();
     this.#deps.onClose(this.#seatGone);
   }
 
@@ -213,11 +216,8 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     }
   }
 
-  /** Of the last moment in which the stream could still have wanted it: see `#takeEntry`. */
-  #isForOthers(item: FeedItem): boolean {
-    if (item.kind !== 'entry' || item.entry.kind !== 'signal') return false;
-    const { from, to, toJoinSeq } = item.entry.signal;
-    return from === this.userId || (to !== null && (to !== this.userId || toJoinSeq !== this.joinSeq));
+  #isMine({ from, to, toJoinSeq }: SignalRecord): boolean {
+    return from !== this.userId && (to === null || (to === this.userId && toJoinSeq === this.joinSeq));
   }
 
   async #replay(from: Position): Promise<void> {
@@ -278,10 +278,8 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
   #takeEntry(entry: Entry, known: readonly CallEvent[] | null, cameAt: number): void {
     if (this.#finished) return;
     if (entry.kind === 'signal') {
-      const { from, to, toJoinSeq } = entry.signal;
-      const forAll = to === null && (!this.#beforeSeat || isLocal(entry));
-      const forMe = forAll || (to === this.userId && toJoinSeq === this.joinSeq);
-      if (from === this.userId || !forMe) return;
+      if (!this.#isMine(entry.signal)) return;
+      if (entry.signal.to === null && this.#beforeSeat && !isLocal(entry)) return;
       this.#ready.push(...(known ?? eventsOf(this.#deps.feed.callId, entry)));
       this.#deps.onDelivered?.(entry, cameAt);
       return;

@@ -4,7 +4,7 @@ import { UNSENT_LIMIT } from '../call-log/stream.ts';
 import { CLOSE } from '../errors.ts';
 import type { SocketLink } from '../graphql/services.ts';
 import { framed } from './frames.ts';
-import { SocketSession } from './socket-operations.ts';
+import { SocketSession } from './socket-session.ts';
 
 /** Bytes not yet taken by the network above which a stream is not asked for its next event. */
 const HIGH_WATER = 64 * 1024;

@@ -5,7 +5,7 @@ import type { MaskError } from '../graphql/errors.ts';
 /** Answers with a promise where it can't take more for now. */
 type Sink = (event: unknown) => Promise<void> | undefined;
 
-/** A stream that hands its events over by itself, without a promise for each. */
+/** A stream that hands its events over by itself, those that are there without a wait between. */
 export interface Pushing {
   /** Resolves when the stream has ended. */
   pushTo(sink: Sink): Promise<void>;

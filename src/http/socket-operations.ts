@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import {
   createSourceEventStream,
   type DocumentNode,
@@ -10,7 +9,6 @@ import {
   visit,
 } from 'graphql';
 import type { OperationResult, SubscribePayload } from 'graphql-ws';
-import type { Viewer } from '../auth/viewer.ts';
 import { CLOSE, type CodedError } from '../errors.ts';
 import { UNUSUAL } from '../graphql/compiled/compiled-input.ts';
 import { type CompiledOperation, compileOperation } from '../graphql/compiled/compiled-operation.ts';
@@ -18,63 +16,17 @@ import type { Context } from '../graphql/context.ts';
 import type { DocumentParams, Documents } from '../graphql/documents.ts';
 import { located, type MaskError } from '../graphql/errors.ts';
 import { Recent } from '../graphql/recent.ts';
-import type { Services, SocketLink, Turn } from '../graphql/services.ts';
+import type { Services, Turn } from '../graphql/services.ts';
 import { KEPT_DOCUMENTS, KEPT_LENGTH, type Yoga } from '../graphql/yoga.ts';
 import type { OperationObserver } from '../observability/operations.ts';
-import { ArrivalOrder, keptToTheEnd } from './arrival-order.ts';
+import { keptToTheEnd } from './arrival-order.ts';
 import { PushedEvents, writeEvent } from './pushed-events.ts';
+import type { SocketSession } from './socket-session.ts';
 
 /** Subscriptions at once on a socket: an app needs one for rings and one for each call it is in. */
 export const MAX_SUBSCRIPTIONS = 50;
 /** Queries and mutations in flight on a socket: several bursts of candidates for a full call. */
 export const MAX_IN_FLIGHT = 1_000;
-
-/** The socket, as its operations know it. */
-export interface OperationSocket extends SocketLink {
-  /** A promise where the network is behind. */
-  send(message: string): Promise<void> | undefined;
-}
-
-/** What the operations of one socket share. */
-export class SocketSession {
-  readonly link: OperationSocket;
-  readonly order = new ArrivalOrder();
-  /** By operation id. */
-  readonly subscriptions = new Set<string>();
-  /** Of operations that are not settled, also where the client has completed them: no two at once may share one. */
-  readonly ids = new Set<string>();
-  /** Of those that graphql-ws does not know of, and that the client has not completed. */
-  readonly direct = new Set<string>();
-  readonly #streams = new Map<string, AsyncIterator<unknown>>();
-  #ended = false;
-  inFlight = 0;
-  /** Of the socket, in the log. */
-  readonly id = randomUUID();
-  /** Null until `connection_init` has been answered; no operation runs before. */
-  viewer: Viewer | null = null;
-
-  constructor(link: OperationSocket) {
-    this.link = link;
-  }
-
-  /** The socket ends its streams itself: graphql-ws knows them by ids that clients choose. */
-  async keep(id: string, stream: AsyncIterator<unknown>): Promise<void> {
-    if (this.#ended) await stream.return?.();
-    else this.#streams.set(id, stream);
-  }
-
-  settle(id: string): void {
-    this.subscriptions.delete(id);
-    this.ids.delete(id);
-    this.#streams.delete(id);
-  }
-
-  end(): void {
-    this.#ended = true;
-    for (const stream of this.#streams.values()) void stream.return?.();
-    this.#streams.clear();
-  }
-}
 
 interface Document {
   readonly document: DocumentNode;

@@ -31,8 +31,8 @@ export interface SignalServiceDeps {
   /** What the viewer is told who has no seat, from the database. */
   readonly whyNoSeat: (callId: string, userId: string) => Promise<Rejection | null>;
   readonly now: () => number;
-  /** Null where nobody wants to know of each. */
-  readonly onTaken: ((callId: string, entry: Entry & { readonly kind: 'signal' }) => void) | null;
+  /** Of each, when the log has it. */
+  readonly onTaken: (callId: string, entry: Entry & { readonly kind: 'signal' }) => void;
 }
 
 /** What a client is told to wait while signals can't be carried, milliseconds. */
@@ -118,7 +118,7 @@ export function createSignalService(deps: SignalServiceDeps): SignalService {
     }
     if (outcome.outcome === 'appended') {
       metrics.signalTaken(checked.signal.__typename);
-      deps.onTaken?.(callId, outcome.entry);
+      deps.onTaken(callId, outcome.entry);
       return { at: outcome.entry.at, duplicate: false };
     }
     // With a seat after all, of which the log has not heard yet.

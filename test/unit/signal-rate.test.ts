@@ -29,7 +29,7 @@ function start(take: () => Take | Promise<Take>) {
     createLog: async () => true,
     whyNoSeat: async () => null,
     now: () => 1,
-    onTaken: null,
+    onTaken() {},
   });
   const order = new ArrivalOrder();
   const send = (clientSeq: number) =>
