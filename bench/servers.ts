@@ -113,11 +113,18 @@ async function start(
     child.kill('SIGKILL');
     throw error;
   });
+  const onLost = () => {
+    // Who waits for its answer would wait for ever.
+    process.stderr.write(`A server ended by itself: ${output}\n`);
+    process.exit(1);
+  };
+  child.on('exit', onLost);
   return {
     url,
     pid: child.pid as number,
     output: () => output,
     async stop() {
+      child.off('exit', onLost);
       if (child.exitCode !== null || child.signalCode !== null) return;
       const exited = once(child, 'exit');
       child.kill('SIGTERM');

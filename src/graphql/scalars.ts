@@ -29,11 +29,18 @@ export function parseInstant(text: string): number | null {
   return date.getTime() - (match[8] === '-' ? -offset : offset);
 }
 
+let newest = Number.NaN;
+let newestText = '';
+
+/** Events of one moment, and each for several: the text of the last one is often asked for again. */
 function serializeInstant(value: unknown): string {
+  if (value === newest) return newestText;
   const date = value instanceof Date ? value : typeof value === 'number' ? new Date(value) : null;
   // Not a GraphQLError: the server's own fault, so it is masked and logged.
   if (date === null || Number.isNaN(date.getTime())) throw new TypeError('Not an instant');
-  return date.toISOString();
+  newest = date.getTime();
+  newestText = date.toISOString();
+  return newestText;
 }
 
 /** Messages of scalars never repeat the value: it may be something that must not stand in an error. */

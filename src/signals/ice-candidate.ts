@@ -157,10 +157,9 @@ const COMMON = (() => {
   // Up to 2139999999: those of host candidates are just above 2^31 less 2^24.
   const priority = '(?:[1-9]\\d{0,8}|1\\d{9}|2(?:0\\d|1[0-3])\\d{7})';
   const more = '(?: (?:generation|ufrag|network-id|network-cost) [A-Za-z0-9+/]{1,32}){0,4}';
-  return new RegExp(
-    `^candidate:[A-Za-z0-9+/]{1,32} [12] (?:udp|UDP) ${priority} ${address} (?:${port}) ` +
-      `typ (?:host|srflx|prflx|relay)${related}${more}$`,
-  );
+  const udp = `(?:udp|UDP) ${priority} ${address} (?:${port}) typ (?:host|srflx|prflx|relay)${related}`;
+  const tcp = `(?:tcp|TCP) ${priority} ${address} 9 typ host tcptype active`;
+  return new RegExp(`^candidate:[A-Za-z0-9+/]{1,32} [12] (?:${udp}|${tcp})${more}$`);
 })();
 
 /** Anything that is not. */

@@ -56,8 +56,10 @@ export function checkDescription(sdp: string, role: 'offer' | 'answer'): string 
     const newline = sdp.indexOf('\n', start);
     const end = sdp.charCodeAt(newline - 1) === 0x0d ? newline - 1 : newline;
     number += 1;
-    const problem = readLine(description, sdp.slice(start, end), number);
-    if (problem !== null) return `line ${number}: ${problem}`;
+    if (description.sections.length === 0 || !isForPeersAlone(sdp, start, end)) {
+      const problem = readLine(description, sdp.slice(start, end), number);
+      if (problem !== null) return `line ${number}: ${problem}`;
+    }
     start = newline + 1;
   }
   if (number < 3) return 'v=, o= and s= must be there';
@@ -129,6 +131,19 @@ function openSection(description: Description, value: string): string | null {
   section.active = Number(port[1]) !== 0;
   description.sections.push(section);
   return null;
+}
+
+/** How the attributes begin that `readAttribute` looks at: two characters of each. */
+const LOOKED_AT = new Set(['ic', 'fi', 'se', 'ca', 'mi', 'bu', 'gr'].map((text) => twoAt(text, 0)));
+const A_IS = twoAt('a=', 0);
+
+function twoAt(text: string, at: number): number {
+  return text.charCodeAt(at) * 0x1_0000 + text.charCodeAt(at + 1);
+}
+
+/** Most lines of a description: attributes that mean nothing to ICE and DTLS, codecs and the like. */
+function isForPeersAlone(sdp: string, start: number, end: number): boolean {
+  return end - start >= 4 && twoAt(sdp, start) === A_IS && !LOOKED_AT.has(twoAt(sdp, start + 2));
 }
 
 function readAttribute(
