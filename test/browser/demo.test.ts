@@ -58,15 +58,23 @@ interface Options extends BrowserContextOptions {
 /** The tests of a describe have a server of their own, one after the other; nobody is in a call when one begins. */
 function setTheDemo() {
   let app: App;
+  let isUp = false;
   const opened: Page[] = [];
   let problems: string[] = [];
   let excused: RegExp | null = null;
-  const start = (port = '0') =>
-    startApp(loadConfig({ PORT: port, METRICS_PORT: '0', ...GENEROUS_RATES }), createLogger('fatal'));
-  beforeAll(async () => {
-    app = await start();
-  });
-  afterAll(() => app?.stop());
+  async function start(port = '0'): Promise<void> {
+    const config = loadConfig({ PORT: port, METRICS_PORT: '0', ...GENEROUS_RATES });
+    app = await startApp(config, createLogger('fatal'));
+    isUp = true;
+  }
+  async function stop(): Promise<void> {
+    if (isUp) await app.stop();
+    isUp = false;
+  }
+  /** At the same address, with an empty database and new tokens. */
+  const startAgain = () => start(new URL(app.url).port);
+  beforeAll(() => start());
+  afterAll(stop);
 
   /** Whoever closes a window keeps their seat for a while, and would be in the call in the next test, too. */
   async function endCalls(): Promise<void> {
@@ -89,6 +97,8 @@ function setTheDemo() {
   }
   afterEach(async () => {
     await Promise.all(opened.splice(0).map((page) => page.context().close()));
+    // Where a test failed half-way.
+    if (!isUp) await startAgain();
     await endCalls();
     const left = problems.filter((problem) => !excused?.test(problem));
     problems = [];
@@ -132,11 +142,8 @@ function setTheDemo() {
     excuse(pattern: RegExp): void {
       excused = pattern;
     },
-    stop: () => app.stop(),
-    /** At the same address, with an empty database and new tokens. */
-    async startAgain(): Promise<void> {
-      app = await start(new URL(app.url).port);
-    },
+    stop,
+    startAgain,
   };
 }
 

@@ -176,9 +176,9 @@ describe.concurrent('a call of one who is away for longer than the grace', () =>
   it('is over for a page that was away for longer than the grace, and says so', ONE_BY_ONE, async () => {
     const { ada, ben } = await stage.inCall({ ada: '#f00', ben: { colour: '#00f', url: network.proxy.url } });
     network.proxy.refuse();
-    await ada.happened('ended CONNECTION_LOST');
+    await ada.happened('ended CONNECTION_LOST', 60_000);
     network.proxy.allow();
-    await ben.happened('ended CONNECTION_LOST');
+    await ben.happened('ended CONNECTION_LOST', 60_000);
   });
 });
 
