@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Person } from '../support/browser/person.ts';
 import { everyoneSeesEveryone, type Stage, setTheStage } from '../support/browser/stage.ts';
 import { endInstances, startInstance } from '../support/instance.ts';
@@ -10,6 +10,8 @@ import { startTurn } from '../support/turn.ts';
  * the server, the server, or the way of their media, which is a TURN server that all of them go over. The describes
  * run beside each other, each on a stage of its own, for most of it is waiting; their tests one after the other.
  */
+// More than that make a small machine busy enough to be late.
+vi.setConfig({ maxConcurrency: 3 });
 const ONE_BY_ONE = { concurrent: false };
 
 /** A way to the first instance that can be cut. */
