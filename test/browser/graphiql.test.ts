@@ -85,8 +85,7 @@ async function openAs(user: string) {
 
 describe('GraphiQL in Chromium', () => {
   it('carries a call between two demo users in two windows, without a network', async () => {
-    const ada = await openAs('ada');
-    const ben = await openAs('ben');
+    const [ada, ben] = await Promise.all([openAs('ada'), openAs('ben')]);
     await run(ada.page, 'Viewer');
     await answerWith(ada.page, '"ada"');
     await run(ben.page, 'IncomingCalls');

@@ -12,13 +12,15 @@ export interface PageServer {
 }
 
 const PHONE = fileURLToPath(new URL('page/phone.ts', import.meta.url));
+let phone: Promise<string> | null = null;
 
 /** `more`: text that is answered at other paths, by the query. Without a script: the phone of page/phone.ts. */
 export async function servePage(
   script?: string,
   more: Readonly<Record<string, (query: URLSearchParams) => Promise<string>>> = {},
 ): Promise<PageServer> {
-  const code = script ?? (await bundle(PHONE));
+  if (script === undefined) phone ??= bundle(PHONE);
+  const code = script ?? (await phone);
   const server = createServer(async (request, response) => {
     const { pathname, searchParams } = new URL(request.url as string, 'http://localhost');
     if (pathname === '/script.js') {

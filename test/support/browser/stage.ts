@@ -27,7 +27,10 @@ export interface Stage {
   ): Promise<Record<Name, Person> & { readonly callId: string }>;
 }
 
-/** To be called once for a file, at its top. */
+/**
+ * To be called once for a file, at its top; or for each of the describes that run beside each other, where much
+ * of a test is waiting.
+ */
 export function setTheStage({
   browsers: wanted = 2,
   instances = 1,
@@ -44,11 +47,12 @@ export function setTheStage({
   let world: World;
   const browsers: TestBrowser[] = [];
   beforeAll(async () => {
-    pages = await servePage();
-    world = await createWorld({ instances, env: { ALLOWED_ORIGINS: pages.origin, ...env }, change });
     const launches =
       typeof wanted === 'number' ? Array<typeof launchChromium>(wanted).fill(launchChromium) : wanted;
-    for (const launch of launches) browsers.push(await launch());
+    const launched = Promise.all(launches.map((launch) => launch()));
+    pages = await servePage();
+    world = await createWorld({ instances, env: { ALLOWED_ORIGINS: pages.origin, ...env }, change });
+    browsers.push(...(await launched));
   });
   afterAll(async () => {
     await Promise.all(browsers.map((browser) => browser.close()));
@@ -56,9 +60,12 @@ export function setTheStage({
     await pages?.close();
   });
 
-  const people: Person[] = [];
+  const people: Promise<Person>[] = [];
   async function close(): Promise<void> {
-    const left = people.splice(0);
+    // Who could not be opened has failed the test.
+    const left = (await Promise.allSettled(people.splice(0))).flatMap((one) =>
+      one.status === 'fulfilled' ? [one.value] : [],
+    );
     try {
       for (const person of left) await person.expectNoErrors();
     } finally {
@@ -67,8 +74,8 @@ export function setTheStage({
   }
   afterEach(close);
 
-  const openWindow: Stage['openWindow'] = async (options) => {
-    const person = await Person.open({
+  const openWindow: Stage['openWindow'] = (options) => {
+    const person = Person.open({
       browser: browsers[people.length % browsers.length]!,
       origin: pages.origin,
       url: world.apps[0]!.url,
@@ -79,12 +86,11 @@ export function setTheStage({
   };
 
   const open: Stage['open'] = async (looks) => {
-    const opened: [string, Person][] = [];
-    for (const [userId, look] of Object.entries<Look>(looks)) {
+    const opened = Object.entries<Look>(looks).map(async ([userId, look]) => {
       const options = typeof look === 'string' || look === null ? { colour: look } : look;
-      opened.push([userId, await openWindow({ userId, ...options })]);
-    }
-    return Object.fromEntries(opened) as Record<keyof typeof looks, Person>;
+      return [userId, await openWindow({ userId, ...options })] as const;
+    });
+    return Object.fromEntries(await Promise.all(opened)) as Record<keyof typeof looks, Person>;
   };
 
   return {
