@@ -99,7 +99,6 @@ export class World {
   start(): void {
     const { postgres, clock, instances } = this.#deps;
     postgres.reset();
-    postgres.setTime(clock.now);
     postgres.rows('insert into conversations (id, version) values ($1, 1)', [CONVERSATION]);
     for (const userId of MEMBERS) {
       postgres.rows('insert into conversation_members (conversation_id, user_id) values ($1, $2)', [
@@ -281,7 +280,6 @@ export class World {
     const problems: string[] = [];
     if (this.server.holder !== null) return ['a transaction is open'];
     const { postgres, clock } = this.#deps;
-    postgres.setTime(clock.now);
     const live = postgres.rows<{ id: string }>("select id from calls where status <> 'ENDED' order by id");
     const calls = (
       await readCalls(
