@@ -130,7 +130,7 @@ export class SimulatedSession implements Session {
   }
 
   #send(query: CompiledQuery): SessionResult {
-    const { server, scheduler } = this.#link.deps;
+    const { server } = this.#link.deps;
     server.statements++;
     if (query.sql.startsWith('begin')) server.holder = this;
     const ends = query.sql === 'commit' || query.sql === 'rollback';

@@ -47,7 +47,11 @@ export class MemoryPostgres {
   static async create(): Promise<MemoryPostgres> {
     const pglite = await PGlite.create();
     const made = new MemoryPostgres(pglite);
-    await pglite.exec('set plan_cache_mode = force_generic_plan; set enable_hashagg = off;');
+    await pglite.exec(`set plan_cache_mode = force_generic_plan;
+      set enable_hashagg = off;
+      set synchronous_commit = off;
+      set track_activities = off;
+      set track_counts = off;`);
     const session: Session = { run: async (query) => made.run(query), release: () => {} };
     const db = kyselyOver(new LeaseDriver(async () => session));
     const database: Database = {
@@ -59,6 +63,8 @@ export class MemoryPostgres {
       close: async () => {},
     };
     await migrate(database);
+    // Nothing of it survives a crash here, so nothing need be written ahead.
+    for (const table of TABLES) await pglite.exec(`alter table ${table} set unlogged`);
     return made;
   }
 

@@ -97,7 +97,7 @@ export class World {
   }
 
   start(): void {
-    const { postgres, clock, instances } = this.#deps;
+    const { postgres, instances } = this.#deps;
     postgres.reset();
     postgres.rows('insert into conversations (id, version) values ($1, 1)', [CONVERSATION]);
     for (const userId of MEMBERS) {
@@ -279,7 +279,7 @@ export class World {
   async unsettled(): Promise<string[]> {
     const problems: string[] = [];
     if (this.server.holder !== null) return ['a transaction is open'];
-    const { postgres, clock } = this.#deps;
+    const { postgres } = this.#deps;
     const live = postgres.rows<{ id: string }>("select id from calls where status <> 'ENDED' order by id");
     const calls = (
       await readCalls(
