@@ -130,9 +130,8 @@ export class SimulatedSession implements Session {
   }
 
   #send(query: CompiledQuery): SessionResult {
-    const { server, scheduler } = this.#link.deps;
+    const { server } = this.#link.deps;
     server.statements++;
-    server.postgres.setTime(scheduler.clock.now);
     if (query.sql.startsWith('begin')) server.holder = this;
     const ends = query.sql === 'commit' || query.sql === 'rollback';
     if (ends && server.holder === this) server.holder = null;

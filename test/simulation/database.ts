@@ -1,4 +1,4 @@
-import { PGlite, protocol } from '@electric-sql/pglite';
+import { PGlite } from '@electric-sql/pglite';
 import {
   type CompiledQuery,
   Kysely,
@@ -12,15 +12,13 @@ import { migrate } from '../../src/database/migrator.ts';
 import type { Database } from '../../src/database/open.ts';
 import type { Tables } from '../../src/database/tables.ts';
 import { running } from './clock.ts';
-import { type Field, partsOf } from './wire.ts';
+import { type Field, partsOf, toExecute, toPrepare, toQuery } from './wire.ts';
 
 /**
  * One Postgres in memory, whose time is the simulation's. It answers at once and in the same turn: so a
  * statement is one step, and costs some 50 µs, since it is prepared once and sent as one message.
  */
 
-const { serialize } = protocol;
-const CLOCKS = ['now', 'clock_timestamp'];
 const TABLES = [
   'call_events',
   'call_signal_counts',
@@ -40,7 +38,6 @@ const TRUNCATE_EVERY = 40;
 export class MemoryPostgres {
   readonly #pglite: PGlite;
   readonly #statements = new Map<string, { name: string; fields: readonly Field[] }>();
-  #time = 0;
   #resets = 0;
 
   private constructor(pglite: PGlite) {
@@ -50,18 +47,11 @@ export class MemoryPostgres {
   static async create(): Promise<MemoryPostgres> {
     const pglite = await PGlite.create();
     const made = new MemoryPostgres(pglite);
-    // Found before Postgres's own, by statements and by defaults of columns.
-    await pglite.exec(`create schema sim;
-      ${CLOCKS.map(
-        (name) => `create function sim.${name}() returns timestamptz language sql stable
-          as $$ select pg_catalog.to_timestamp(pg_catalog.current_setting('sim.time')::float8 / 1000) $$;`,
-      ).join('\n')}
-      set sim.time = '0';
-      set search_path = public;
-      set plan_cache_mode = force_generic_plan;
+    await pglite.exec(`set plan_cache_mode = force_generic_plan;
       set enable_hashagg = off;
-      set search_path = sim, public, pg_catalog;`);
-    await pglite.exec('alter database postgres set search_path = public');
+      set synchronous_commit = off;
+      set track_activities = off;
+      set track_counts = off;`);
     const session: Session = { run: async (query) => made.run(query), release: () => {} };
     const db = kyselyOver(new LeaseDriver(async () => session));
     const database: Database = {
@@ -73,35 +63,24 @@ export class MemoryPostgres {
       close: async () => {},
     };
     await migrate(database);
+    // Nothing of it survives a crash here, so nothing need be written ahead.
+    for (const table of TABLES) await pglite.exec(`alter table ${table} set unlogged`);
     return made;
-  }
-
-  /** `time`: milliseconds since the epoch. */
-  setTime(time: number): void {
-    if (time === this.#time) return;
-    this.#time = time;
-    this.#send(serialize.query(`set sim.time = '${time}'`));
   }
 
   /** As it was made. */
   reset(): void {
     const whole = this.#resets++ % TRUNCATE_EVERY === 0;
     const statements = whole ? [`truncate ${TABLES.join()}`] : TABLES.map((table) => `delete from ${table}`);
-    this.#send(serialize.query(['rollback', ...statements].join(';')));
+    this.#send(toQuery(['rollback', ...statements].join(';')));
   }
 
   run(query: Pick<CompiledQuery, 'sql' | 'parameters'>): SessionResult {
     const { sql, parameters } = query;
     // Several commands, as a migration has them, can't be prepared.
-    if (parameters.length === 0 && /^(begin|commit|rollback)|;\s*\S/.test(sql)) {
-      return this.#send(serialize.query(sql));
-    }
+    if (parameters.length === 0 && /;\s*\S/.test(sql)) return this.#send(toQuery(sql));
     const { name, fields } = this.#prepare(sql);
-    const values = parameters.map(asText);
-    return this.#send(
-      Buffer.concat([serialize.bind({ statement: name, values }), serialize.execute({}), serialize.sync()]),
-      fields,
-    );
+    return this.#send(toExecute(name, parameters.map(asText)), fields);
   }
 
   rows<Row>(sql: string, parameters: readonly unknown[] = []): Row[] {
@@ -113,15 +92,7 @@ export class MemoryPostgres {
     if (known) return known;
     const name = `s${this.#statements.size}`;
     const fields: Field[] = [];
-    this.#send(
-      Buffer.concat([
-        serialize.parse({ name, text: sql }),
-        serialize.describe({ type: 'S', name }),
-        serialize.sync(),
-      ]),
-      fields,
-      (found) => fields.push(...found),
-    );
+    this.#send(toPrepare(name, sql), fields, (found) => fields.push(...found));
     const made = { name, fields };
     this.#statements.set(sql, made);
     return made;
@@ -136,8 +107,7 @@ export class MemoryPostgres {
     let command = '';
     let rowCount: number | null = null;
     let failure: Error | null = null;
-    // Its own timers, of deadlocks and the like, are none of the instance's that asks.
-    const answer = running.exit(() => this.#pglite.execProtocolRawSync(message));
+    const answer = this.#answer(message);
     for (const part of partsOf(answer)) {
       if (part.kind === 'fields') onFields(part.fields);
       else if (part.kind === 'row') {
@@ -153,6 +123,20 @@ export class MemoryPostgres {
     }
     if (failure) throw failure;
     return { command, rowCount, rows };
+  }
+
+  /** In the same turn: PGlite waits for nothing here. */
+  #answer(message: Uint8Array): Buffer {
+    const chunks: Buffer[] = [];
+    // Its clock and its own timers, of deadlocks and the like, are none of the instance's that asks.
+    running.exit(() => {
+      // It would parse the answer too, unless it hands it on as it comes.
+      void this.#pglite.execProtocolRawStream(message, {
+        syncToFs: false,
+        onRawData: (bytes) => void chunks.push(Buffer.from(bytes)),
+      });
+    });
+    return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
   }
 
   close(): Promise<void> {

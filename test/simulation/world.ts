@@ -97,9 +97,8 @@ export class World {
   }
 
   start(): void {
-    const { postgres, clock, instances } = this.#deps;
+    const { postgres, instances } = this.#deps;
     postgres.reset();
-    postgres.setTime(clock.now);
     postgres.rows('insert into conversations (id, version) values ($1, 1)', [CONVERSATION]);
     for (const userId of MEMBERS) {
       postgres.rows('insert into conversation_members (conversation_id, user_id) values ($1, $2)', [
@@ -280,8 +279,7 @@ export class World {
   async unsettled(): Promise<string[]> {
     const problems: string[] = [];
     if (this.server.holder !== null) return ['a transaction is open'];
-    const { postgres, clock } = this.#deps;
-    postgres.setTime(clock.now);
+    const { postgres } = this.#deps;
     const live = postgres.rows<{ id: string }>("select id from calls where status <> 'ENDED' order by id");
     const calls = (
       await readCalls(
