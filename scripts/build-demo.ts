@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -10,8 +9,6 @@ import { fileURLToPath } from 'node:url';
  *
  *     node scripts/build-demo.ts             builds, or exits 1
  *     node scripts/build-demo.ts <folder>    and puts a copy there
- *     node scripts/build-demo.ts --start     before a start, which it never keeps from happening: a server
- *                                            without the page says itself what there is to do
  */
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -73,21 +70,9 @@ function run(script: string, ...args: string[]): boolean {
   return false;
 }
 
-/** An install without devDependencies has no bundler; it is no place for a demo. */
-function canBuild(): boolean {
-  try {
-    createRequire(join(root, 'demo/package.json')).resolve('vite/package.json');
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 if (import.meta.main) {
   const [argument] = process.argv.slice(2);
-  if (argument === '--start') {
-    if (process.env.NODE_ENV !== 'production' && canBuild()) buildDemo();
-  } else if (!buildDemo()) {
+  if (!buildDemo()) {
     process.exitCode = 1;
   } else if (argument !== undefined) {
     rmSync(argument, { recursive: true, force: true });

@@ -8,9 +8,7 @@ import type { CallLog } from './call-log/call-log.ts';
 import type { Channels } from './call-log/channels.ts';
 import { MemoryCallLog } from './call-log/memory.ts';
 import { MemoryChannels } from './call-log/memory-channels.ts';
-import { RedisCallLog } from './call-log/redis.ts';
-import { RedisChannels } from './call-log/redis-channels.ts';
-import { RedisConnection } from './call-log/redis-connection.ts';
+import type { RedisConnection } from './call-log/redis-connection.ts';
 import { type Config, TIMINGS } from './config.ts';
 import { hasTurn, type IceConfig, isValid } from './config-ice.ts';
 import { createCore } from './core.ts';
@@ -26,7 +24,6 @@ import { type IceProbe, startIceProbe } from './ice-servers/ice-probe.ts';
 import { openStunSession } from './ice-servers/stun-socket.ts';
 import type { Channel } from './notifications/channel.ts';
 import { createOutsidePost } from './notifications/outside-post.ts';
-import { PgBossQueue } from './notifications/pg-boss-queue.ts';
 import { createWebhook } from './notifications/webhook.ts';
 import type { Logger } from './observability/logger.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
@@ -36,7 +33,10 @@ import { readAddressKey } from './rate-limits/address-key.ts';
 import { createRateLimiter } from './rate-limits/flexible-rate-limiter.ts';
 import { createRates } from './rate-limits/rates.ts';
 
-/** The composition root: the only file that builds adapters. */
+/**
+ * The composition root: the only file that builds adapters. Those with large libraries are imported where they are
+ * configured: what is not used is not waited for at the start.
+ */
 
 export interface App {
   /** `http://host:port` */
@@ -71,7 +71,6 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
 
   const onPoolError = (error: Error) => warn('An idle connection to Postgres was lost', error);
   const instanceId = uuid();
-  // Imported only where it is asked for: OpenTelemetry's SDK is not small.
   const tracing =
     config.tracing === null
       ? null
@@ -83,7 +82,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
   const ran = await migrate(database);
   if (ran.length > 0) logger.info({ migrations: ran }, 'Migrations ran');
 
-  const { log: untraced, channels, redis, redisFault } = openLog(config, metrics, logger);
+  const { log: untraced, channels, redis, redisFault } = await openLog(config, metrics, logger);
   await firstContact(untraced);
   if (untraced.health() === 'down') {
     const reason = redisFault();
@@ -120,6 +119,13 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     posts.push(post);
     told.push(createPushChannel({ db: database.db, vapid, post, now }));
   }
+  const notifications =
+    told.length === 0
+      ? null
+      : {
+          queue: new (await import('./notifications/pg-boss-queue.ts')).PgBossQueue(database.db),
+          channels: told,
+        };
   const core = createCore({
     database,
     pulse: pulse ?? database,
@@ -135,7 +141,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
     logger,
     tracing,
     instanceId,
-    notifications: told.length === 0 ? null : { queue: new PgBossQueue(database.db), channels: told },
+    notifications,
   });
   const { services, instances } = core;
   if (database.pool !== null) metrics.observePool('calls', database.pool);
@@ -224,21 +230,24 @@ function nameOf(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
-function openLog(
-  config: Config,
-  metrics: Metrics,
-  logger: Logger,
-): {
-  log: CallLog;
-  channels: Channels;
-  redis: RedisConnection | null;
+interface OpenLog {
+  readonly log: CallLog;
+  readonly channels: Channels;
+  readonly redis: RedisConnection | null;
   /** What went wrong with it last. */
-  redisFault: () => string;
-} {
+  readonly redisFault: () => string;
+}
+
+async function openLog(config: Config, metrics: Metrics, logger: Logger): Promise<OpenLog> {
   if (config.redisUrl === null) {
     const log = new MemoryCallLog(Date.now);
     return { log, channels: new MemoryChannels(), redis: null, redisFault: () => '' };
   }
+  const [{ RedisCallLog }, { RedisChannels }, { RedisConnection }] = await Promise.all([
+    import('./call-log/redis.ts'),
+    import('./call-log/redis-channels.ts'),
+    import('./call-log/redis-connection.ts'),
+  ]);
   let lastFault = 'no answer';
   const redis = new RedisConnection(config.redisUrl, {
     onSubscribeFailed: metrics.redisSubscribeFailed,

@@ -4,13 +4,16 @@ import { type Group, worker } from './life.ts';
 
 /**
  * The statements that one call's life really sends to Postgres, written down where they leave the driver, as a
- * script for pgbench: the names of the group and the call's id come from pgbench's variables, all else stays.
+ * script for pgbench: in the same round trips, the names of the group and the call's id from pgbench's variables, all
+ * else as it was.
  */
 
 interface Sent {
   readonly client: object;
   readonly text: string;
   readonly values: readonly unknown[];
+  /** Those that were sent one upon the other, without a wait, have the same. */
+  readonly trip: number;
 }
 
 /** `name`: what all names of the group begin with. pgbench's client n is the group of the same name with n for it. */
@@ -18,8 +21,10 @@ export async function recordScript(
   env: Record<string, string>,
   name: string,
   group: Group,
-): Promise<{ script: string; statements: number }> {
+): Promise<{ script: string; statements: number; trips: number }> {
   const sent: Sent[] = [];
+  let trip = 0;
+  let isNewTrip = true;
   const original = pg.Client.prototype.query as (...args: unknown[]) => unknown;
   const app = await startTestApp(env);
   let callId = '';
@@ -29,7 +34,14 @@ export async function recordScript(
     pg.Client.prototype.query = function record(this: object, ...args: unknown[]) {
       const config = args[0] as { text?: string; values?: unknown[] };
       if (typeof config.text === 'string') {
-        sent.push({ client: this, text: config.text, values: config.values ?? [] });
+        if (isNewTrip) {
+          trip++;
+          isNewTrip = false;
+          queueMicrotask(() => {
+            isNewTrip = true;
+          });
+        }
+        sent.push({ client: this, text: config.text, values: config.values ?? [], trip });
       }
       return original.apply(this, args);
     } as never;
@@ -40,9 +52,24 @@ export async function recordScript(
     await app.stop();
   }
   const own = ofTheCall(sent, (text) => text.includes(name) || text.includes(callId));
-  const lines = own.map(({ text, values }) => statement(text, values, name, callId));
+  const trips = tripsOf(own).map((trip) =>
+    trip.map(({ text, values }) => statement(text, values, name, callId)),
+  );
+  const lines = trips.flatMap((trip) =>
+    trip.length === 1 ? trip : ['\\startpipeline', ...trip, '\\endpipeline'],
+  );
   const script = ['\\set n :n + 1', '\\set id (1000 + :client_id) * 100000000 + :n', ...lines, ''].join('\n');
-  return { script, statements: own.length };
+  return { script, statements: own.length, trips: trips.length };
+}
+
+function tripsOf(sent: readonly Sent[]): Sent[][] {
+  const trips: Sent[][] = [];
+  for (const one of sent) {
+    const last = trips.at(-1)?.[0];
+    if (last?.trip === one.trip && last.client === one.client) trips.at(-1)?.push(one);
+    else trips.push([one]);
+  }
+  return trips;
 }
 
 /** Transactions that have to do with the call, and statements by themselves; not the sweeper's and its marks. */

@@ -205,6 +205,9 @@ function tokenErrorOf(error: unknown): TokenError | null {
   return tokensFault.some((kind) => error instanceof kind) ? INVALID() : null;
 }
 
+/** One for all of the many who have none. */
+const NONE: ReadonlySet<string> = new Set();
+
 function viewerOf(payload: JWTPayload, at: number, toleranceMs: number): Viewer {
   const { sub, exp, scope } = payload;
   if (!isId(sub)) {
@@ -217,7 +220,8 @@ function viewerOf(payload: JWTPayload, at: number, toleranceMs: number): Viewer 
   const end = (exp as number) * 1_000;
   // A scope that is not text grants nothing.
   const scopes = typeof scope === 'string' ? scope.split(' ').filter((word) => word !== '') : [];
-  return { userId: sub, scopes: new Set(scopes), tokenExpiresAt: at < end ? end : end + toleranceMs };
+  const granted = scopes.length === 0 ? NONE : new Set(scopes);
+  return { userId: sub, scopes: granted, tokenExpiresAt: at < end ? end : end + toleranceMs };
 }
 
 /** The token of an `Authorization` header or connection parameter (RFC 6750, section 2.1), or null. */

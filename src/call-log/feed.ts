@@ -71,6 +71,8 @@ export function isLocal(place: Position): boolean {
 
 type Mode = 'starting' | 'live' | 'local' | 'closed';
 
+const NOBODY: ReadonlyMap<string, SeatHolder> = new Map();
+
 export class CallFeed {
   readonly callId: string;
   readonly #log: CallLog;
@@ -91,7 +93,7 @@ export class CallFeed {
   #trimming: NodeJS.Immediate | undefined;
   #seats = new Map<string, SeatHolder>();
   /** As the log had them when it was lost. */
-  #seatsAtLoss: ReadonlyMap<string, SeatHolder> = new Map();
+  #seatsAtLoss: ReadonlyMap<string, SeatHolder> = NOBODY;
   #version = 0;
   /** From which the log goes on, where it does not continue what the feed has; until the streams are told. */
   #newHead: Head | 'unknown' | null = null;

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { PGlite, type Results } from '@electric-sql/pglite';
 import {
   type Dialect,
@@ -9,6 +11,7 @@ import {
 } from 'kysely';
 import pg from 'pg';
 import type { Tracing } from '../observability/tracing.ts';
+import { embeddedTemplate } from './embedded-template.ts';
 import { LeaseDriver, type Session } from './lease.ts';
 import { isScript, sessionsOf } from './pg-session.ts';
 import type { Tables } from './tables.ts';
@@ -103,8 +106,12 @@ async function openPostgres(options: DatabaseOptions, url: string): Promise<Data
  * gives the one session to one of them after the other.
  */
 async function openEmbedded({ dataDir, timeoutMs }: DatabaseOptions): Promise<Database> {
+  // PGlite looks for the same file.
+  const isNew = dataDir === null || !existsSync(join(dataDir, 'PG_VERSION'));
+  const template = isNew ? await embeddedTemplate() : null;
   const pglite = await PGlite.create({
     ...(dataDir === null ? {} : { dataDir }),
+    ...(template === null ? {} : { loadDataDir: template }),
     parsers: { [INT8]: integer, [TIMESTAMPTZ]: instant },
   });
   const session: Session = {

@@ -1,5 +1,4 @@
 import { sql } from 'kysely';
-import webPush from 'web-push';
 import type { Db } from '../calls/call.repository.ts';
 import { type Channel, DeliveryFailed, Undeliverable } from '../notifications/channel.ts';
 import type { OutsidePost } from '../notifications/outside-post.ts';
@@ -40,6 +39,7 @@ export function createPushChannel(deps: PushChannelDeps): Channel {
       if (!device || userId === null) return 'gone';
       const { endpoint, p256dh, auth } = device;
       const message = pushMessage(notice, userId);
+      const { default: webPush } = await import('web-push');
       const request = webPush.generateRequestDetails(
         { endpoint, keys: { p256dh, auth } },
         JSON.stringify(message),

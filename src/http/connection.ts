@@ -28,7 +28,7 @@ export class Connection implements SocketLink {
   #outSize = 0;
   #waiting: (() => void)[] = [];
   #heard = true;
-  #expiry: NodeJS.Timeout | undefined;
+  #deadline: NodeJS.Timeout | undefined;
   readonly #onEnd: (() => void)[] = [];
   #ended = false;
 
@@ -101,12 +101,18 @@ export class Connection implements SocketLink {
     }
   }
 
-  /** Closes with `frame` at an instant, in milliseconds since the epoch. */
+  /** Closes with `frame` at an instant, in milliseconds since the epoch, and not at the one said before. */
   closeAt(instant: number, frame: CloseFrame, now: () => number): void {
+    this.closeNever();
     if (this.#ended) return;
     const left = instant - now();
     if (left <= 0) this.close(frame);
-    else this.#expiry = setTimeout(() => this.closeAt(instant, frame, now), Math.min(left, LONGEST_DELAY));
+    else this.#deadline = setTimeout(() => this.closeAt(instant, frame, now), Math.min(left, LONGEST_DELAY));
+  }
+
+  closeNever(): void {
+    clearTimeout(this.#deadline);
+    this.#deadline = undefined;
   }
 
   /** Once, when nothing can be sent any more; at once where that is so already. */
@@ -122,7 +128,7 @@ export class Connection implements SocketLink {
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    clearTimeout(this.#expiry);
+    this.closeNever();
     for (const listener of this.#onEnd) listener();
   }
 }

@@ -14,6 +14,7 @@ import type { ClientAddresses } from './client-address.ts';
 import { type CloseFrame, Connection } from './connection.ts';
 import { type Door, TooManyFailedTokens } from './identity.ts';
 import { isAllowedOrigin } from './origins.ts';
+import { SharedDocuments } from './shared-documents.ts';
 import type { SocketOperations } from './socket-operations.ts';
 import { Tally } from './tally.ts';
 
@@ -67,6 +68,7 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
   const connections = new Set<Connection>();
   const byAddress = new Tally();
   const byUser = new Tally();
+  const documents = new SharedDocuments();
   let onGone: (() => void) | null = null;
 
   // A variable, for the types do not know `closeTimeout` yet.
@@ -80,9 +82,14 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
   const upgrades = new WebSocketServer(options);
 
   const protocol = makeServer<Record<string, unknown>, Connection>({
-    connectionInitWaitTimeout: initMs,
-    async onConnect({ connectionParams, extra: connection }) {
+    // The connection has one timer for both: until then, and for the time of its token.
+    connectionInitWaitTimeout: 0,
+    async onConnect(opened) {
+      const { connectionParams, extra: connection } = opened;
+      connection.closeNever();
       const authorization = connectionParams?.authorization;
+      // Kept for as long as the socket lives, and nobody looks at it again.
+      Object.assign(opened, { connectionParams: undefined });
       try {
         const viewer = await door(
           typeof authorization === 'string' ? authorization : null,
@@ -144,6 +151,7 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
       return;
     }
     connections.add(connection);
+    connection.closeAt(now() + initMs, CLOSE.INIT_TIMEOUT, now);
     metrics.socketOpened();
     const socketId = connection.session.id;
     logger.debug({ socketId, requestId: requestIdOf(request.headers['x-request-id']) }, 'A socket opened');
@@ -165,7 +173,7 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
             if (!connection.open) return;
             const text = String(message);
             if (operations.receive(connection.session, text)) return;
-            handle(text).catch((error: unknown) => {
+            handle(documents.read(text)).catch((error: unknown) => {
               fault(error, 'A message could not be handled');
               connection.close(CLOSE.INTERNAL);
             });

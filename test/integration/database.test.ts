@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -6,6 +7,7 @@ import { join } from 'node:path';
 import { CompiledQuery, type Generated, type Kysely, type Selectable, sql } from 'kysely';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { makeTemplate } from '../../src/database/embedded-template.ts';
 import { migrate, migrationState } from '../../src/database/migrator.ts';
 import { type Database, openDatabase } from '../../src/database/open.ts';
 import type { Tables } from '../../src/database/tables.ts';
@@ -520,6 +522,16 @@ it('keeps the embedded database in its folder', async () => {
   const second = await openDatabase({ ...EMBEDDED, dataDir });
   expect(await migrationState(second.db)).toEqual({ missing: [], unknown: [] });
   await second.close();
+});
+
+it('keeps nothing in the template of embedded databases: the secrets that migrations draw are of one alone', async () => {
+  expect(existsSync(await makeTemplate())).toBe(true);
+  const database = await openDatabase(EMBEDDED);
+  onTestFinished(() => database.close());
+  const { rows } = await sql`select from pg_class where relnamespace = 'public'::regnamespace`.execute(
+    database.db,
+  );
+  expect(rows).toEqual([]);
 });
 
 it('gives each test file a database with the tables', async () => {
