@@ -3,7 +3,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /**
  * Kinds of tests, each a folder under test/: how long one may take (milliseconds), and in which round it
- * runs. Those that stop servers or run browsers want the machine to themselves.
+ * runs. Those that mostly wait run two at a time; those that load the machine or run browsers want it to themselves.
  */
 const KINDS = [
   { name: 'unit', timeout: 10_000, round: 1, workers: 3 },
@@ -12,9 +12,10 @@ const KINDS = [
   { name: 'protocol', timeout: 30_000, round: 1, workers: 3 },
   { name: 'client', timeout: 30_000, round: 1, workers: 3 },
   { name: 'simulation', timeout: 900_000, round: 1, workers: 3 },
-  { name: 'faults', timeout: 60_000, round: 2, workers: 1 },
-  { name: 'webrtc', timeout: 60_000, round: 2, workers: 1 },
-  { name: 'browser', timeout: 90_000, round: 2, workers: 1 },
+  { name: 'faults', timeout: 60_000, round: 2, workers: 2 },
+  { name: 'webrtc', timeout: 60_000, round: 2, workers: 2 },
+  { name: 'faults/alone', timeout: 60_000, round: 3, workers: 1 },
+  { name: 'browser', timeout: 90_000, round: 3, workers: 1 },
 ];
 
 /** The one file that takes longer than all others of its round begins first, or a worker would be idle at the end. */
@@ -39,6 +40,9 @@ export default defineConfig({
       test: {
         name,
         include: [`test/${name}/**/*.test.ts`],
+        exclude: KINDS.filter((kind) => kind.name.startsWith(`${name}/`)).map(
+          (kind) => `test/${kind.name}/**`,
+        ),
         testTimeout: timeout,
         hookTimeout: 60_000,
         maxWorkers: workers,

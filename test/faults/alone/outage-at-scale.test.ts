@@ -1,20 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Viewer } from '../../src/auth/viewer.ts';
-import { RedisCallLog } from '../../src/call-log/redis.ts';
-import { RedisChannels } from '../../src/call-log/redis-channels.ts';
-import { RedisConnection } from '../../src/call-log/redis-connection.ts';
-import { loadConfig } from '../../src/config.ts';
-import { type Core, createCore } from '../../src/core.ts';
-import { openDatabase } from '../../src/database/open.ts';
-import { isRejection } from '../../src/errors.ts';
-import type { CallEvent, IncomingCallEvent } from '../../src/graphql/services.ts';
-import { createLogger } from '../../src/observability/logger.ts';
-import { createMetrics } from '../../src/observability/metrics.ts';
-import { createDatabase } from '../support/database.ts';
-import { startRedis, type TestRedis } from '../support/redis.ts';
-import { UNLIMITED } from '../support/unlimited.ts';
-import { eventually } from '../support/world.ts';
+import type { Viewer } from '../../../src/auth/viewer.ts';
+import { RedisCallLog } from '../../../src/call-log/redis.ts';
+import { RedisChannels } from '../../../src/call-log/redis-channels.ts';
+import { RedisConnection } from '../../../src/call-log/redis-connection.ts';
+import { loadConfig } from '../../../src/config.ts';
+import { type Core, createCore } from '../../../src/core.ts';
+import { openDatabase } from '../../../src/database/open.ts';
+import { isRejection } from '../../../src/errors.ts';
+import type { CallEvent, IncomingCallEvent } from '../../../src/graphql/services.ts';
+import { createLogger } from '../../../src/observability/logger.ts';
+import { createMetrics } from '../../../src/observability/metrics.ts';
+import { createDatabase } from '../../support/database.ts';
+import { startRedis, type TestRedis } from '../../support/redis.ts';
+import { UNLIMITED } from '../../support/unlimited.ts';
+import { eventually } from '../../support/world.ts';
 
 /** Milliseconds: until an outage is told, until state crosses through Postgres, until all is well again. */
 const TOLD = 2_000;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { planOf } from './storm/plan.ts';
-import { Stage } from './storm/stage.ts';
-import { run } from './storm/storm.ts';
+import { planOf } from '../storm/plan.ts';
+import { Stage } from '../storm/stage.ts';
+import { run } from '../storm/storm.ts';
 
 /** The short form of `npm run test:faults`; README.md beside this file has what is looked at, and the long form. */
 

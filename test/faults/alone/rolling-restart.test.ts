@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type CallEvent, CallStream } from '../../client/src/call-stream.ts';
-import { Connection } from '../../client/src/connection.ts';
+import { type CallEvent, CallStream } from '../../../client/src/call-stream.ts';
+import { Connection } from '../../../client/src/connection.ts';
 import {
   CallEventsDocument,
   EndCallDocument,
@@ -10,17 +10,17 @@ import {
   InitiateCallDocument,
   JoinCallDocument,
   SendSignalDocument,
-} from '../../client/src/generated/graphql.ts';
-import { SignalOutbox } from '../../client/src/signal-outbox.ts';
-import { decodeCursor } from '../../src/call-log/cursor.ts';
-import { tokenFor } from '../support/app.ts';
-import { type Client, createClient } from '../support/client.ts';
-import { createDatabase } from '../support/database.ts';
-import { endInstances, type Instance, startInstance } from '../support/instance.ts';
-import * as operations from '../support/operations.ts';
-import { type NetworkProxy, startProxy } from '../support/proxy.ts';
-import { startRedis } from '../support/redis.ts';
-import { eventually, success } from '../support/world.ts';
+} from '../../../client/src/generated/graphql.ts';
+import { SignalOutbox } from '../../../client/src/signal-outbox.ts';
+import { decodeCursor } from '../../../src/call-log/cursor.ts';
+import { tokenFor } from '../../support/app.ts';
+import { type Client, createClient } from '../../support/client.ts';
+import { createDatabase } from '../../support/database.ts';
+import { endInstances, type Instance, startInstance } from '../../support/instance.ts';
+import * as operations from '../../support/operations.ts';
+import { type NetworkProxy, startProxy } from '../../support/proxy.ts';
+import { startRedis } from '../../support/redis.ts';
+import { eventually, success } from '../../support/world.ts';
 
 /**
  * Two instances are replaced one after the other, under load. Clients are made of the SDK's parts, and
