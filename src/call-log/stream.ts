@@ -202,18 +202,21 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     return true;
   }
 
-  async #fill(): Promise<void> {
+  /** Without a frame of its own: most streams wait here nearly always, and there are thousands. */
+  #fill(): Promise<void> {
     if (this.#replayed) return this.#replay(this.#replayed);
     const item = this.#deps.feed.item(this.#next);
-    if (item === null) return this.fellBehind();
     if (item === undefined) {
-      await new Promise<void>((resolve) => {
+      return new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
-    } else if (!this.#fillAtOnce()) {
-      this.#next++;
-      await this.#startAnew(item as Exclude<FeedItem, { kind: 'entry' | 'degraded' }>);
     }
+    if (item === null) this.fellBehind();
+    else if (!this.#fillAtOnce()) {
+      this.#next++;
+      return this.#startAnew(item as Exclude<FeedItem, { kind: 'entry' | 'degraded' }>);
+    }
+    return Promise.resolve();
   }
 
   #isMine({ from, to, toJoinSeq }: SignalRecord): boolean {

@@ -27,20 +27,21 @@ export class PushedEvents implements AsyncGenerator<never, undefined> {
     this.#mask = mask;
   }
 
-  /** Asked once: what it answers is the end. */
-  async next(): Promise<IteratorResult<never, undefined>> {
-    try {
-      if (this.#source.pushTo) await this.#source.pushTo(this.#sink);
-      else for await (const event of this.#source) await this.#sink(event);
-    } catch (error) {
+  /** Asked once: what it answers is the end. Until then nothing of it waits but this one promise. */
+  next(): Promise<IteratorResult<never, undefined>> {
+    const pushed = this.#source.pushTo?.(this.#sink) ?? this.#pull();
+    return pushed.then(end, (error: unknown) => {
       throw this.#mask(error);
-    }
-    return { value: undefined, done: true };
+    });
+  }
+
+  async #pull(): Promise<void> {
+    for await (const event of this.#source) await this.#sink(event);
   }
 
   async return(): Promise<IteratorResult<never, undefined>> {
     await this.#source.return?.();
-    return { value: undefined, done: true };
+    return end();
   }
 
   async throw(error: unknown): Promise<IteratorResult<never, undefined>> {
@@ -55,6 +56,10 @@ export class PushedEvents implements AsyncGenerator<never, undefined> {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.return();
   }
+}
+
+function end(): IteratorResult<never, undefined> {
+  return { value: undefined, done: true };
 }
 
 /** The root field's answer to an event, as text. */
