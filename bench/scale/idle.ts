@@ -168,7 +168,6 @@ export async function idle([sockets = '10000']: readonly string[]): Promise<void
       `the old one stopped within ${((goneAt - stoppedAt) / 1000).toFixed(1)} s, the new one was ready ${((readyAt - goneAt) / 1000).toFixed(1)} s later, ` +
       `and then took ${seconds(readyAt).toFixed(1)} s, ${cpuSeconds(instance.pid).toFixed(1)} s of its core. ${recovered} without a gap.`,
   );
-  for (const client of clients) client.stop();
 }
 
 /** Both ends of so many calls, subscribed. */
@@ -181,6 +180,10 @@ async function pairs(set: Stage, url: string, count: number, name: string): Prom
       select '${name}-' || n, '${name}-' || n || who from generate_series(1, ${count}) n, unnest(array['a', 'b']) who`,
   );
   const clients: Client[] = [];
+  // First of all, or they would come back to whatever is still there.
+  later(() => {
+    for (const client of clients) client.stop();
+  });
   let next = 1;
   const one = async (n: number) => {
     const users = [`${name}-${n}a`, `${name}-${n}b`] as const;

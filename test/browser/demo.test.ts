@@ -33,7 +33,6 @@ beforeAll(async () => {
   [browser, refusing] = await Promise.all([
     launch(
       '--use-fake-ui-for-media-stream',
-      // Enough to see that a picture moves: more is work for the machine.
       '--use-fake-device-for-media-stream=device-count=2,fps=10',
       // An address at which a page is not trusted as one at localhost is: like another machine's at plain http.
       `--host-resolver-rules=MAP ${ELSEWHERE} 127.0.0.1`,

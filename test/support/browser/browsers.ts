@@ -30,7 +30,8 @@ export const CHROMIUM_ARGUMENTS = [
   '--disable-gpu',
   '--no-first-run',
   '--disable-background-networking',
-  '--use-fake-device-for-media-stream',
+  // Enough to see that a picture moves: more is work for the machine.
+  '--use-fake-device-for-media-stream=fps=10',
   '--autoplay-policy=no-user-gesture-required',
   '--allow-loopback-in-peer-connection',
   // Pages that nobody looks at are as lively as any other.

@@ -1,16 +1,16 @@
 import { print } from 'graphql';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { App } from '../../../src/app.ts';
-import samples from '../../data/webrtc-samples.json' with { type: 'json' };
-import { tokenFor } from '../../support/app.ts';
-import { type Client, createClient } from '../../support/client.ts';
-import { freePort } from '../../support/free-port.ts';
-import { believed, inCall, next, numbers, of, type Peer, resume, send, told } from '../../support/in-call.ts';
-import { type Inspector, inspectable } from '../../support/inspector.ts';
-import { endInstances, type Instance, startInstance } from '../../support/instance.ts';
-import * as operations from '../../support/operations.ts';
-import { type NetworkProxy, startProxy } from '../../support/proxy.ts';
-import { RawSocket } from '../../support/raw-socket.ts';
+import type { App } from '../../src/app.ts';
+import samples from '../data/webrtc-samples.json' with { type: 'json' };
+import { tokenFor } from '../support/app.ts';
+import { type Client, createClient } from '../support/client.ts';
+import { freePort } from '../support/free-port.ts';
+import { believed, inCall, next, numbers, of, type Peer, resume, send, told } from '../support/in-call.ts';
+import { type Inspector, inspectable } from '../support/inspector.ts';
+import { endInstances, type Instance, startInstance } from '../support/instance.ts';
+import * as operations from '../support/operations.ts';
+import { type NetworkProxy, startProxy } from '../support/proxy.ts';
+import { RawSocket } from '../support/raw-socket.ts';
 import {
   codeOf,
   createWorld,
@@ -21,7 +21,7 @@ import {
   metricOf,
   success,
   type World,
-} from '../../support/world.ts';
+} from '../support/world.ts';
 
 /**
  * Clients that are there for the network and for nobody else: half-open sockets, and sockets that never
