@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { PGlite, type Results } from '@electric-sql/pglite';
 import {
   type Dialect,
@@ -109,6 +109,8 @@ async function openEmbedded({ dataDir, timeoutMs }: DatabaseOptions): Promise<Da
   // PGlite looks for the same file.
   const isNew = dataDir === null || !existsSync(join(dataDir, 'PG_VERSION'));
   const template = isNew ? await embeddedTemplate() : null;
+  // PGlite makes the last folder of the path alone.
+  if (dataDir !== null) mkdirSync(dirname(dataDir), { recursive: true });
   const pglite = await PGlite.create({
     ...(dataDir === null ? {} : { dataDir }),
     ...(template === null ? {} : { loadDataDir: template }),

@@ -513,9 +513,10 @@ it('lets two processes make the tables of one database at once', async () => {
   expect(new Set(ran.flat()).size).toBe(ran.flat().length);
 });
 
-it('keeps the embedded database in its folder', async () => {
-  const dataDir = await mkdtemp(join(tmpdir(), 'ringdown-test-'));
-  onTestFinished(() => rm(dataDir, { recursive: true }));
+it('keeps the embedded database in its folder, and makes that where it is not there', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'ringdown-test-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const dataDir = join(folder, 'not/there/yet');
   const first = await openDatabase({ ...EMBEDDED, dataDir });
   await migrate(first);
   await first.close();
