@@ -101,7 +101,7 @@ export class Connection implements SocketLink {
     }
   }
 
-  /** Closes with `frame` at an instant, in milliseconds since the epoch, and not at the one said before. */
+  /** Closes with `frame` at an instant of the clock `now`, in milliseconds, and not at the one said before. */
   closeAt(instant: number, frame: CloseFrame, now: () => number): void {
     this.closeNever();
     if (this.#ended) return;

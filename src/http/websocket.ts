@@ -151,7 +151,9 @@ export function serveWebSockets(server: Server, path: string, deps: WebSocketDep
       return;
     }
     connections.add(connection);
-    connection.closeAt(now() + initMs, CLOSE.INIT_TIMEOUT, now);
+    // By a clock that nobody sets: it would let a socket without a user stay.
+    const sinceStart = () => performance.now();
+    connection.closeAt(sinceStart() + initMs, CLOSE.INIT_TIMEOUT, sinceStart);
     metrics.socketOpened();
     const socketId = connection.session.id;
     logger.debug({ socketId, requestId: requestIdOf(request.headers['x-request-id']) }, 'A socket opened');

@@ -3,7 +3,7 @@ import { planOf } from '../storm/plan.ts';
 import { Stage } from '../storm/stage.ts';
 import { run } from '../storm/storm.ts';
 
-/** The short form of `npm run test:faults`; README.md beside this file has what is looked at, and the long form. */
+/** The short form of `npm run test:faults`; ../README.md has what is looked at, and the long form. */
 
 const INSTANCES = 3;
 const LENGTH = 8_000;
