@@ -52,6 +52,8 @@ export class Peer {
   #callId: string | null = null;
   #outbox: SignalOutbox | null = null;
   #stream: Subscription<CallEvent> | null = null;
+  /** Resolves when all that the stream of now told has been received. */
+  #followed: Promise<void> = Promise.resolve();
   /** The last event's; the seat's own before the first one. */
   #cursor: string | null = null;
   #joinSeq = 0;
@@ -86,9 +88,12 @@ export class Peer {
     return this.#outbox?.unanswered ?? 0;
   }
 
-  /** Resolves when the server completes the stream of now. */
+  /** Resolves when the server has completed the stream of now, and all that it told has been received. */
   get streamEnded(): Promise<void> {
-    return this.#stream?.ended ?? Promise.reject(new Error(`${this.userId} has no stream`));
+    const stream = this.#stream;
+    if (stream === null) return Promise.reject(new Error(`${this.userId} has no stream`));
+    const followed = this.#followed;
+    return stream.ended.then(() => followed);
   }
 
   async call(conversationId: string, ...calleeIds: string[]): Promise<string> {
@@ -165,7 +170,7 @@ export class Peer {
     const variables = { callId: this.callId, sessionId: this.sessionId, after };
     const stream = this.#client.subscribe(CallEvents, variables);
     this.#stream = stream;
-    void this.#follow(stream);
+    this.#followed = this.#follow(stream);
     stream.ended.catch((error: unknown) => {
       if (stream === this.#stream) this.failures.push(error);
     });
