@@ -1,11 +1,11 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { startApp } from '../src/app.ts';
 import { loadConfig } from '../src/config.ts';
 import { createLogger } from '../src/observability/logger.ts';
-import { CHROMIUM_ARGUMENTS, programPath } from '../test/support/browser/browsers.ts';
+import { openWholeChromium } from '../test/support/browser/browsers.ts';
 import { buildDemo } from './build-demo.ts';
 
 /**
@@ -295,10 +295,7 @@ const SCREEN = `<svg xmlns="http://www.w3.org/2000/svg" width="1280" height="720
   <path d="M970 600V260h110v340z" fill="#a9700b"/><path d="M80 602h1100" stroke="#18211e" stroke-width="4"/>
 </svg>`;
 
-const browser = await chromium.launch({
-  executablePath: programPath('chromium'),
-  args: [...CHROMIUM_ARGUMENTS, ...FAKE_DEVICES],
-});
+const browser = await openWholeChromium(...FAKE_DEVICES);
 try {
   if (all) {
     for (const colorScheme of ['light', 'dark'] as const) {

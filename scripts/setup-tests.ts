@@ -6,6 +6,7 @@ import { delimiter, join } from 'node:path';
 const PACKAGE_OF: Readonly<Record<string, string>> = {
   'redis-server': 'redis-server',
   chromium: 'chromium',
+  'chromium-headless-shell': 'chromium-headless-shell',
   'firefox-esr': 'firefox-esr',
   turnserver: 'coturn',
   openssl: 'openssl',

@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { launchWholeChromium } from '../support/browser/browsers.ts';
 import { everyoneSeesEveryone, expectWithin, rowOf, setTheStage } from '../support/browser/stage.ts';
 
 /**
@@ -169,8 +170,10 @@ describe.concurrent('two people', () => {
   });
 
   it('go on where one of them refuses the camera, which the other one is told', ONE_BY_ONE, async () => {
-    const { ada, ben } = await stage.open({ ada: '#f00', ben: '#00f' });
     // No permission was granted to the page, and nobody is there to be asked.
+    const browser = await launchWholeChromium();
+    onTestFinished(() => browser.close());
+    const { ada, ben } = await stage.open({ ada: '#f00', ben: { colour: '#00f', browser } });
     await ben.run(async (phone) => {
       phone.media!.setTrack('camera', null);
       await phone.media!.open({ camera: true, microphone: true });

@@ -1,10 +1,10 @@
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type App, startApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { GENEROUS_RATES } from '../support/app.ts';
-import { CHROMIUM_ARGUMENTS, programPath } from '../support/browser/browsers.ts';
+import { openChromium, openWholeChromium } from '../support/browser/browsers.ts';
 import {
   ask,
   button,
@@ -28,16 +28,14 @@ let browser: Browser;
 /** Where the camera is asked for, and nobody is there to allow it. */
 let refusing: Browser;
 beforeAll(async () => {
-  const launch = (...args: string[]) =>
-    chromium.launch({ executablePath: programPath('chromium'), args: [...CHROMIUM_ARGUMENTS, ...args] });
   [browser, refusing] = await Promise.all([
-    launch(
+    openChromium(
       '--use-fake-ui-for-media-stream',
       '--use-fake-device-for-media-stream=device-count=2,fps=10',
       // An address at which a page is not trusted as one at localhost is: like another machine's at plain http.
       `--host-resolver-rules=MAP ${ELSEWHERE} 127.0.0.1`,
     ),
-    launch('--deny-permission-prompts'),
+    openWholeChromium('--deny-permission-prompts'),
   ]);
 });
 afterAll(async () => {

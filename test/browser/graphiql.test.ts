@@ -1,19 +1,17 @@
-import { execFileSync } from 'node:child_process';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type App, startApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config.ts';
 import { createLogger } from '../../src/observability/logger.ts';
+import { openChromium } from '../support/browser/browsers.ts';
 
-const CHROMIUM = execFileSync('which', ['chromium'], { encoding: 'utf8' }).trim();
-const ARGUMENTS = ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'];
 /** GraphiQL's 9 MB take their time to start. */
 const LOADED = { timeout: 45_000 };
 
 let browser: Browser;
 let app: App;
 beforeAll(async () => {
-  browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGUMENTS });
+  browser = await openChromium();
   // As `npm start` does it in an empty environment, but for the ports.
   app = await startApp(loadConfig({ PORT: '0', METRICS_PORT: '0' }), createLogger('fatal'));
 });

@@ -1,11 +1,11 @@
 import { fileURLToPath } from 'node:url';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { createElement } from 'react';
 import { renderToString } from 'react-dom/server';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Ringdown } from '../../client/src/index.ts';
 import { useCall, useCalls, useConnection, useIncomingCalls } from '../../client/src/react/index.ts';
-import { CHROMIUM_ARGUMENTS, programPath } from '../support/browser/browsers.ts';
+import { openWholeChromium } from '../support/browser/browsers.ts';
 import type { HooksLab } from '../support/browser/page/hooks.ts';
 import { bundle, type PageServer, servePage } from '../support/browser/page-server.ts';
 
@@ -17,10 +17,7 @@ beforeAll(async () => {
   pages = await servePage(
     await bundle(fileURLToPath(new URL('../support/browser/page/hooks.ts', import.meta.url))),
   );
-  browser = await chromium.launch({
-    executablePath: programPath('chromium'),
-    args: [...CHROMIUM_ARGUMENTS, '--use-fake-device-for-media-stream=device-count=2'],
-  });
+  browser = await openWholeChromium('--use-fake-device-for-media-stream=device-count=2');
 });
 afterAll(async () => {
   await browser?.close();

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
-import { type Browser, chromium } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { CHROMIUM_ARGUMENTS, programPath } from '../support/browser/browsers.ts';
+import { openChromium, openWholeChromium } from '../support/browser/browsers.ts';
 import type { MediaLab } from '../support/browser/page/media.ts';
 import { bundle, type PageServer, servePage } from '../support/browser/page-server.ts';
 
@@ -21,15 +21,11 @@ beforeAll(async () => {
   pages = await servePage(
     await bundle(fileURLToPath(new URL('../support/browser/page/media.ts', import.meta.url))),
   );
-  const launch = (...args: string[]) =>
-    chromium.launch({
-      executablePath: programPath('chromium'),
-      args: [...CHROMIUM_ARGUMENTS, '--use-fake-device-for-media-stream=device-count=2', ...args],
-    });
+  const devices = '--use-fake-device-for-media-stream=device-count=2';
   [allowing, refusing, cancelling] = await Promise.all([
-    launch('--use-fake-ui-for-media-stream'),
-    launch('--deny-permission-prompts', `--host-resolver-rules=MAP ${PLAIN} 127.0.0.1`),
-    launch('--use-fake-ui-for-media-stream=deny'),
+    openChromium(devices, '--use-fake-ui-for-media-stream'),
+    openWholeChromium(devices, '--deny-permission-prompts', `--host-resolver-rules=MAP ${PLAIN} 127.0.0.1`),
+    openWholeChromium(devices, '--use-fake-ui-for-media-stream=deny'),
   ]);
 });
 afterAll(async () => {

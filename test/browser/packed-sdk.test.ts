@@ -4,10 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestApp, tokenFor } from '../support/app.ts';
-import { CHROMIUM_ARGUMENTS, programPath } from '../support/browser/browsers.ts';
+import { openChromium } from '../support/browser/browsers.ts';
 import { bundle, servePage } from '../support/browser/page-server.ts';
 import { createClient } from '../support/client.ts';
 import { PutConversation } from '../support/operations.ts';
@@ -88,10 +87,7 @@ ringdown.fly();
     const app = await startTestApp({ ALLOWED_ORIGINS: pages.origin });
     const backEnd = createClient({ url: app.url, token: await tokenFor('back-end', 'service') });
     await backEnd.mutate(PutConversation, { id: 'room-7', memberIds: ['ada', 'ben'] });
-    const browser = await chromium.launch({
-      executablePath: programPath('chromium'),
-      args: [...CHROMIUM_ARGUMENTS, '--use-fake-ui-for-media-stream'],
-    });
+    const browser = await openChromium('--use-fake-ui-for-media-stream');
     try {
       const open = async (query: string) => {
         const page = await browser.newPage();

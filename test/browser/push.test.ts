@@ -1,16 +1,9 @@
-import {
-  type Browser,
-  type BrowserContext,
-  type CDPSession,
-  chromium,
-  type Page,
-  type Worker,
-} from 'playwright-core';
+import type { Browser, BrowserContext, CDPSession, Page, Worker } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type App, startApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config.ts';
 import { createLogger } from '../../src/observability/logger.ts';
-import { CHROMIUM_ARGUMENTS, programPath } from '../support/browser/browsers.ts';
+import { openWholeChromium } from '../support/browser/browsers.ts';
 import { type PushService, startPushService, type TestBrowser } from '../support/push-service.ts';
 
 /**
@@ -30,10 +23,7 @@ beforeAll(async () => {
     { ...config, webPush: config.webPush && { ...config.webPush, endpoints } },
     createLogger('fatal'),
   );
-  browser = await chromium.launch({
-    executablePath: programPath('chromium'),
-    args: [...CHROMIUM_ARGUMENTS, '--use-fake-ui-for-media-stream'],
-  });
+  browser = await openWholeChromium('--use-fake-ui-for-media-stream');
 });
 afterAll(async () => {
   await browser?.close();
@@ -102,9 +92,29 @@ function shown(worker: Worker): Promise<Shown[]> {
   });
 }
 
+/**
+ * Notes what the worker shows, once it is there. The browser may not be asked for its notifications while one comes: it
+ * takes it for one that is not shown any more, and drops it.
+ */
+function note(worker: Worker): Promise<void> {
+  return worker.evaluate(() => {
+    const scope = globalThis as unknown as ServiceWorkerLike;
+    const { registration } = scope;
+    const show = registration.showNotification.bind(registration);
+    scope.noted = [];
+    registration.showNotification = async (title, options) => {
+      await show(title, options);
+      scope.noted.push(title);
+    };
+  });
+}
+
+/** Resolves when it has shown one of this title since the last look. */
 const shows = (worker: Worker, title: string) =>
   expect
-    .poll(async () => (await shown(worker)).map((one) => one.title), { timeout: 20_000 })
+    .poll(() => worker.evaluate(() => (globalThis as unknown as ServiceWorkerLike).noted.splice(0)), {
+      timeout: 20_000,
+    })
     .toContain(title);
 
 /** What a click on the notification does; a page that it opens is opened by the test. */
@@ -129,6 +139,8 @@ function click(worker: Worker, action: string): Promise<string | null> {
 }
 
 interface ServiceWorkerLike {
+  /** Titles, by `note`. */
+  noted: string[];
   readonly registration: ServiceWorkerRegistration;
   readonly clients: { openWindow(url: string): Promise<unknown> };
   readonly NotificationEvent: new (type: string, init: object) => Event;
@@ -148,6 +160,7 @@ it('A closed page rings: the call is declined, answered, or missed from its noti
     bens.waitForEvent('serviceworker'),
     press(ben, 'Ring me when it is closed, too'),
   ]);
+  await note(worker);
   await ben.getByText('This browser rings for you').waitFor();
   await ben.close();
 
@@ -177,6 +190,7 @@ it('A closed page rings: the call is declined, answered, or missed from its noti
   await press(ada, 'Call Ben');
   await shows(worker, 'Ada is calling');
   await press(ada, 'Cancel');
+  await shows(worker, 'Missed call from Ada');
   // In the place of the ring; and nothing is left of the calls that were declined and answered.
   await expect
     .poll(() => shown(worker), { timeout: 20_000 })

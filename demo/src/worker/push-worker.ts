@@ -12,9 +12,15 @@ const NO_NEWS = 3_000;
 self.addEventListener('install', (event) => event.waitUntil(self.skipWaiting()));
 self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));
 
+/** One push after the other: each has to find what was shown of those before it. */
+let told = Promise.resolve();
+
 self.addEventListener('push', (event) => {
   const message = readPush(event.data);
-  if (message) event.waitUntil(tell(message));
+  if (!message) return;
+  const telling = told.then(() => tell(message));
+  told = telling.catch(() => {});
+  event.waitUntil(telling);
 });
 
 self.addEventListener('notificationclick', (event) => {
@@ -33,7 +39,8 @@ async function tell(message: PushMessage): Promise<void> {
     for (const notification of shown) notification.close();
     return;
   }
-  const names = namesOf(await fetchDemo());
+  // It rings without the names, too.
+  const names = await fetchDemo().then(namesOf, () => (userId: string) => userId);
   const { title, ...options } = wordsFor(message, names(message.callerId));
   await self.registration.showNotification(title, { ...options, tag: message.callId, data: message });
   // No news to who did it. Not before this push is done with: the browser wants to have shown something then.

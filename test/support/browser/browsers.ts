@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chromium } from 'playwright-core';
+import { type Browser, chromium } from 'playwright-core';
 import puppeteer from 'puppeteer-core';
 
 /** Real browsers, one process each: the pages of one share one fake camera. */
@@ -25,7 +25,7 @@ export interface Tab {
   close(): Promise<void>;
 }
 
-export const CHROMIUM_ARGUMENTS = [
+const CHROMIUM_ARGUMENTS = [
   '--no-sandbox',
   '--disable-gpu',
   '--no-first-run',
@@ -40,11 +40,27 @@ export const CHROMIUM_ARGUMENTS = [
   '--disable-backgrounding-occluded-windows',
 ];
 
-export async function launchChromium(): Promise<TestBrowser> {
-  const browser = await chromium.launch({
-    executablePath: programPath('chromium'),
-    args: CHROMIUM_ARGUMENTS,
-  });
+/**
+ * Chromium without a window of its own: the same engine for half the work, since it has no pages of its own to show.
+ * It grants whatever a page asks its user for, and shows no notifications.
+ */
+export function openChromium(...args: string[]): Promise<Browser> {
+  return open('chromium-headless-shell', args);
+}
+
+/** The browser that people have, for what is refused and what rings a closed page. */
+export function openWholeChromium(...args: string[]): Promise<Browser> {
+  return open('chromium', args);
+}
+
+function open(program: string, args: readonly string[]): Promise<Browser> {
+  return chromium.launch({ executablePath: programPath(program), args: [...CHROMIUM_ARGUMENTS, ...args] });
+}
+
+export const launchChromium = async (): Promise<TestBrowser> => tabsOf(await openChromium());
+export const launchWholeChromium = async (): Promise<TestBrowser> => tabsOf(await openWholeChromium());
+
+function tabsOf(browser: Browser): TestBrowser {
   return {
     async openTab() {
       const context = await browser.newContext();
@@ -93,6 +109,6 @@ export async function launchFirefox(): Promise<TestBrowser> {
   };
 }
 
-export function programPath(name: string): string {
+function programPath(name: string): string {
   return execFileSync('which', [name], { encoding: 'utf8' }).trim();
 }
