@@ -1,13 +1,23 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startInstance } from '../../test/support/instance.ts';
 import { cpuSeconds, median } from '../measure.ts';
 import { COMMANDS_OF_A_LIFE, groupOf, type Worker, worker } from './life.ts';
 import { recordScript } from './recorded.ts';
-import { later, pin, postgresSeconds, print, SERVER_CORE, type Stage, stage, verdict } from './stage.ts';
+import {
+  later,
+  onCore,
+  pin,
+  postgresSeconds,
+  print,
+  SERVER_CORE,
+  type Stage,
+  stage,
+  verdict,
+} from './stage.ts';
 import { liveCalls, pastCalls } from './volume.ts';
 
 /**
@@ -205,10 +215,6 @@ async function plans({ sql }: Stage, script: string): Promise<string[]> {
   }
   await sql.query('rollback');
   return lines;
-}
-
-function onCore(core: number): string[] {
-  return availableParallelism() < 2 ? [] : ['taskset', '-c', String(core)];
 }
 
 function rate(value: number): string {

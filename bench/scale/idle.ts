@@ -19,8 +19,12 @@ const GOAL_SECONDS = 20;
 const WARM_UP = 200;
 /** Sockets that are opened at once. */
 const AT_ONCE = 10;
-/** Between two attempts of one client, at most; by chance, as the SDK does. */
-const RETRY_MS = 1_000;
+/** Between two attempts of one client, at most; by chance, and twice as long each time, as the SDK does. */
+const FIRST_RETRY_MS = 1_000;
+const LAST_RETRY_MS = 4_000;
+
+/** Nobody came back in time. */
+class CallOver extends Error {}
 
 const EVENTS = `subscription Events($callId: ID!, $sessionId: ID!, $after: Cursor) {
   callEvents(callId: $callId, sessionId: $sessionId, after: $after) {
@@ -51,8 +55,9 @@ class Client {
   socket: ScaleSocket | null = null;
   #cursor: string | undefined;
   #stopped = false;
+  #isComingBack = false;
   recovered = 0;
-  onBack: () => void = () => {};
+  onBack: (how: 'back' | 'lost') => void = () => {};
 
   constructor(url: string, token: string, sessionId: string) {
     this.#url = url;
@@ -62,7 +67,10 @@ class Client {
 
   async open(): Promise<void> {
     this.socket = await ScaleSocket.open(this.#url, this.#token);
-    this.socket.onEnd(() => void this.#comeBack());
+    this.socket.onEnd(() => {
+      // An attempt that fails closes its socket, and the next one is on its way already.
+      if (!this.#isComingBack) void this.#comeBack();
+    });
   }
 
   async start(query: string, input: object): Promise<string> {
@@ -76,6 +84,7 @@ class Client {
     const { callId } = this;
     const sessionId = this.#sessionId;
     const first = await this.socket!.ask(EVENTS, { callId, sessionId, after: this.#cursor });
+    if (first.includes('"CallEnded"')) throw new CallOver();
     const cursor = /"cursor":"([^"]+)"/.exec(first)?.[1];
     if (!first.includes('"CallSnapshot"') || cursor === undefined) throw new Error(`Not resumed: ${first}`);
     if (this.#cursor !== undefined && first.includes('"recovered":true')) this.recovered++;
@@ -83,16 +92,19 @@ class Client {
   }
 
   async #comeBack(): Promise<void> {
-    this.socket = null;
-    while (!this.#stopped) {
-      await sleep(Math.random() * RETRY_MS);
+    this.#isComingBack = true;
+    for (let most = FIRST_RETRY_MS; !this.#stopped; most = Math.min(2 * most, LAST_RETRY_MS)) {
+      this.socket = null;
+      await sleep(Math.random() * most);
       try {
         await this.open();
         await this.subscribe();
-        this.onBack();
+        this.#isComingBack = false;
+        this.onBack('back');
         return;
-      } catch {
+      } catch (error) {
         (this.socket as ScaleSocket | null)?.close();
+        if (error instanceof CallOver) return this.onBack('lost');
       }
     }
   }
@@ -147,7 +159,7 @@ export async function idle([sockets = '10000']: readonly string[]): Promise<void
 
   const back = Promise.all(
     clients.map((client) => {
-      return new Promise<void>((resolve) => {
+      return new Promise<'back' | 'lost'>((resolve) => {
         client.onBack = resolve;
       });
     }),
@@ -159,12 +171,12 @@ export async function idle([sockets = '10000']: readonly string[]): Promise<void
   instance = await startInstance(env);
   pin(instance.pid, SERVER_CORE);
   const readyAt = performance.now();
-  await back;
+  const lost = (await back).filter((how) => how === 'lost').length;
   const seconds = (from: number) => (performance.now() - from) / 1000;
   const took = seconds(stoppedAt);
   const recovered = clients.filter((client) => client.recovered > 0).length;
   print(
-    `All resumed ${took.toFixed(1)} s after the restart began (goal ${GOAL_SECONDS} s: ${verdict(took <= GOAL_SECONDS)}); ` +
+    `${lost === 0 ? 'All resumed' : `All but ${lost} resumed`} ${took.toFixed(1)} s after the restart began (goal ${GOAL_SECONDS} s: ${verdict(lost === 0 && took <= GOAL_SECONDS)}); ` +
       `the old one stopped within ${((goneAt - stoppedAt) / 1000).toFixed(1)} s, the new one was ready ${((readyAt - goneAt) / 1000).toFixed(1)} s later, ` +
       `and then took ${seconds(readyAt).toFixed(1)} s, ${cpuSeconds(instance.pid).toFixed(1)} s of its core. ${recovered} without a gap.`,
   );

@@ -30,13 +30,20 @@ export function settle(): void {
 /** The server that is measured runs on the first core; Postgres, Redis and the load on the second. */
 export const SERVER_CORE = 0;
 export const OTHER_CORE = 1;
+/** Asked before this process is pinned: Node counts the cores that it may use itself. */
+const HAS_TWO_CORES = availableParallelism() >= 2;
 
 /** Takes a process and all its children of now to a core; those that come later follow. */
 export function pin(pid: number, core: number): void {
-  if (availableParallelism() < 2) return;
+  if (!HAS_TWO_CORES) return;
   for (const one of [pid, ...childrenOf(pid)]) {
     spawnSync('taskset', ['-a', '-c', '-p', String(core), String(one)], { stdio: 'ignore' });
   }
+}
+
+/** What a command begins with that is to run on a core. */
+export function onCore(core: number): string[] {
+  return HAS_TWO_CORES ? ['taskset', '-c', String(core)] : [];
 }
 
 export interface Stage {

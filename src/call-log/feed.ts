@@ -19,9 +19,10 @@ import {
 import { encodeCursor } from './cursor.ts';
 
 /**
- * One call on this instance: the newest entries of its log, in order and without a gap, for the streams
- * that are open here. Entries come from Pub/Sub and, sooner, from this instance's own appends; whichever
- * comes second is dropped by its number, and a number that is missing is read from the log.
+ * One call on this instance: the entries of its log that a stream here has not taken yet, in order and without a gap.
+ * Entries come from Pub/Sub and, sooner, from this instance's own appends; whichever comes second is dropped by its
+ * number, and a number that is missing is read from the log. What all streams have taken the log alone has: kept here
+ * it would be most of what the garbage collector has to copy.
  *
  * While the log is out of reach the feed goes on by itself, with places of an epoch of its own: signals
  * between seats that are connected here, and changes of state as the database tells them.
@@ -55,6 +56,11 @@ export interface FeedReader {
   fellBehind(): void;
 }
 
+/** What a feed keeps for a stream to come. `index`: of the first item. */
+export interface Hold {
+  readonly index: number;
+}
+
 /** Items kept for streams that are behind; a stream further behind is closed and resumes. */
 export const FEED_LENGTH = 256;
 /** How long an entry may wait for the one before it until the log is read, milliseconds. */
@@ -77,6 +83,7 @@ export class CallFeed {
   readonly callId: string;
   readonly #log: CallLog;
   readonly #readers = new Set<FeedReader>();
+  readonly #holds = new Set<Hold>();
   #mode: Mode = 'starting';
   /** The newest entry of the log that is in the feed, or that it started after. */
   #logPosition: Position = { seq: 0, token: '' };
@@ -102,6 +109,8 @@ export class CallFeed {
    * those of the log that the feed had when the log was lost.
    */
   readonly #takenLocally = new Map<string, number[]>();
+  /** By session, the clientSeqs of signals that were in the feed and are not any more, oldest first. */
+  readonly #seen = new Map<string, number[]>();
   /** By session, the highest clientSeq that is behind it, as far as the feed has seen. */
   readonly #lastSeq = new Map<string, number>();
   /** Signals of which nobody knows whether the log has them: not to be taken locally too, nor overtaken. */
@@ -169,8 +178,14 @@ export class CallFeed {
   removeReader(reader: FeedReader): void {
     this.#readers.delete(reader);
   }
-  get readers(): ReadonlySet<FeedReader> {
-    return this.#readers;
+  /** Keeps the newest item and whatever comes, for a stream that can't be a reader yet. Given back with `letGo`. */
+  hold(): Hold {
+    const hold = { index: this.end - 1 };
+    this.#holds.add(hold);
+    return hold;
+  }
+  letGo(hold: Hold): void {
+    this.#holds.delete(hold);
   }
 
   /** Undefined where the item is not there yet, null where it is there no more. */
@@ -184,8 +199,7 @@ export class CallFeed {
    */
   indexAfter(place: Position): number {
     for (let i = this.#items.length - 1; i >= 0; i--) {
-      const item = this.#items[i] as FeedItem;
-      const { seq, token } = item.kind === 'entry' ? item.entry : item.place;
+      const { seq, token } = placeOf(this.#items[i] as FeedItem);
       if (seq === place.seq && token === place.token) return this.#first + i + 1;
     }
     return -1;
@@ -246,14 +260,29 @@ export class CallFeed {
   #add(item: FeedItem): void {
     this.#items.push(item);
     for (const reader of this.#readers) reader.wake(item);
+    if (this.#mode === 'live') this.#dropTaken();
     if (this.#items.length > FEED_LENGTH) this.#trimming ??= setImmediate(() => this.#trim());
+  }
+
+  /**
+   * The newest stays: whoever has it can go on in an outage. So do places of an epoch, which the log does not know, and
+   * all that came after them.
+   */
+  #dropTaken(): void {
+    let taken = this.end - 1;
+    for (const { index } of this.#readers) if (index < taken) taken = index;
+    for (const { index } of this.#holds) if (index < taken) taken = index;
+    while (this.#first < taken && !isLocal(placeOf(this.#items[0] as FeedItem))) {
+      this.#note(this.#items.shift() as FeedItem);
+      this.#first++;
+    }
   }
 
   /** After the turn of the event loop: a burst that came in one turn makes nobody slow who reads at once. */
   #trim(): void {
     this.#trimming = undefined;
     const surplus = this.#items.length - FEED_LENGTH;
-    for (const item of this.#items.splice(0, surplus)) this.#noteSeq(item);
+    for (const item of this.#items.splice(0, surplus)) this.#note(item);
     this.#first += surplus;
     for (const reader of this.#readers) if (reader.index < this.#first) reader.fellBehind();
   }
@@ -352,12 +381,13 @@ export class CallFeed {
     if (this.#mode !== 'live') return;
     this.#mode = 'local';
     this.#seatsAtLoss = new Map(this.#seats);
-    for (const item of this.#items) {
-      this.#noteSeq(item);
-      if (item.kind !== 'entry' || item.entry.kind !== 'signal') continue;
+    for (const item of this.#items) this.#note(item);
+    for (const [session, seen] of this.#seen) {
       // Of an outage before this one: a second time it would push an older one out of what is remembered.
-      if (!this.tookLocally(item.entry.signal)) this.#rememberTaken(item.entry.signal);
+      const known = new Set([...(this.#takenLocally.get(session) ?? []), ...seen]);
+      this.#takenLocally.set(session, [...known].slice(-CLIENT_SEQ_WINDOW));
     }
+    this.#seen.clear();
     // A place of the epoch: whoever comes back with the log's would be taken for one who has all of the epoch.
     this.#lastPlace = this.#localPlace();
     this.#degradedAt = this.end;
@@ -501,13 +531,22 @@ export class CallFeed {
   }
 
   #account(signal: Pick<SignalDraft, 'from' | 'sessionId' | 'clientSeq'>): void {
-    const session = sessionOf(signal);
-    this.#lastSeq.set(session, Math.max(this.#lastSeq.get(session) ?? 0, signal.clientSeq));
+    this.#accountFor(sessionOf(signal), signal.clientSeq);
   }
 
-  #noteSeq(item: FeedItem): void {
+  #accountFor(session: string, clientSeq: number): void {
+    this.#lastSeq.set(session, Math.max(this.#lastSeq.get(session) ?? 0, clientSeq));
+  }
+
+  /** What an outage needs to know of an item that goes. */
+  #note(item: FeedItem): void {
     if (item.kind !== 'entry' || item.entry.kind !== 'signal') return;
-    this.#account(item.entry.signal);
+    const { signal } = item.entry;
+    const session = sessionOf(signal);
+    this.#accountFor(session, signal.clientSeq);
+    const seen = this.#seen.get(session);
+    if (seen === undefined) this.#seen.set(session, [signal.clientSeq]);
+    else if (seen.push(signal.clientSeq) > 2 * CLIENT_SEQ_WINDOW) seen.splice(0, CLIENT_SEQ_WINDOW);
   }
 
   /** It was refused for good: its sender goes on with the next one. */
@@ -561,6 +600,10 @@ export class CallFeed {
     this.#early.clear();
     this.#owed = [];
   }
+}
+
+function placeOf(item: FeedItem): Position {
+  return item.kind === 'entry' ? item.entry : item.place;
 }
 
 function nameOf(draft: Pick<SignalDraft, 'from' | 'sessionId' | 'clientSeq'>): string {

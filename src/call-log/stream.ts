@@ -83,16 +83,21 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     const proven = from !== null && (await isThere(feed, log, from, from === after));
     // Looked up before the snapshot is read: what comes while its answer is on its way is told after it.
     const { end, lastPlace } = feed;
-    const { call, now } = await deps.snapshot();
-    // No await from here on: the feed does not move between the look at it and the start from it.
-    const goesOn = proven && stream.#continueFrom(from);
-    if (!goesOn) stream.#goLive(end);
-    const place = goesOn ? from : lastPlace;
-    stream.#tell(call, now, encodeCursor(place), goesOn);
-    if (feed.mode === 'local') stream.#ready.push(degraded(feed.callId, place, now));
-    stream.#beforeSeat = feed.isNewToLog(seat.userId, seat.joinSeq);
-    feed.addReader(stream);
-    return stream;
+    const hold = feed.hold();
+    try {
+      const { call, now } = await deps.snapshot();
+      // No await from here on: the feed does not move between the look at it and the start from it.
+      const goesOn = proven && stream.#continueFrom(from);
+      if (!goesOn) stream.#goLive(end);
+      const place = goesOn ? from : lastPlace;
+      stream.#tell(call, now, encodeCursor(place), goesOn);
+      if (feed.mode === 'local') stream.#ready.push(degraded(feed.callId, place, now));
+      stream.#beforeSeat = feed.isNewToLog(seat.userId, seat.joinSeq);
+      feed.addReader(stream);
+      return stream;
+    } finally {
+      feed.letGo(hold);
+    }
   }
 
   get index(): number {
@@ -223,7 +228,18 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     return from !== this.userId && (to === null || (to === this.userId && toJoinSeq === this.joinSeq));
   }
 
+  /** The feed keeps what the page may not have yet: else it could be ahead of the page each time. */
   async #replay(from: Position): Promise<void> {
+    const { feed } = this.#deps;
+    const hold = feed.hold();
+    try {
+      await this.#readPage(from);
+    } finally {
+      feed.letGo(hold);
+    }
+  }
+
+  async #readPage(from: Position): Promise<void> {
     const { feed, log } = this.#deps;
     let page: Entry[];
     try {
@@ -311,8 +327,9 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
   async #startOver(): Promise<void> {
     const { feed } = this.#deps;
     const { end, lastPlace } = feed;
-    const { call, now } = await this.#snapshot();
+    // Before the snapshot is read: the feed keeps what comes meanwhile.
     this.#goLive(end);
+    const { call, now } = await this.#snapshot();
     this.#tell(call, now, encodeCursor(lastPlace), false);
     if (feed.mode === 'local') this.#ready.push(degraded(feed.callId, lastPlace, now));
   }

@@ -70,6 +70,12 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
+/**
+ * Connections that may wait to be accepted: after a restart all clients come at once, and one for which there is no
+ * place tries again only after 1, 3 and 7 s. The system has a cap of its own (on Linux net.core.somaxconn, 4,096).
+ */
+const BACKLOG = 65_535;
+
 /** GraphQL over HTTP, SSE and WebSocket on one port, with GraphiQL and health beside it. */
 export function createHttpServer(deps: HttpServerDeps): HttpServer {
   const { services, rates, ready, logger, metrics, observer, now, allowedOrigins, demo } = deps;
@@ -195,7 +201,7 @@ export function createHttpServer(deps: HttpServerDeps): HttpServer {
 
   return {
     async listen(port, host) {
-      server.listen(port, host);
+      server.listen({ port, host, backlog: BACKLOG });
       await once(server, 'listening');
       return (server.address() as AddressInfo).port;
     },

@@ -166,6 +166,67 @@ describe('a signal between two seats of this instance, while the log is out of r
   });
 });
 
+describe('what every stream has taken', () => {
+  const offered = async (from: number, to: number) => {
+    for (let clientSeq = from; clientSeq <= to; clientSeq++) feed.offer(await appendToLog(clientSeq));
+  };
+
+  it('is kept no longer, but for the newest', async () => {
+    benAt(feed.end + 4);
+    await offered(1, 4);
+    expect(told()).toEqual([4]);
+    expect(feed.item(feed.end - 2)).toBeNull();
+  });
+
+  it('is kept for one that has not, up to what it has', async () => {
+    benAt(feed.end + 4);
+    benAt(feed.end + 1);
+    await offered(1, 4);
+    expect(told()).toEqual([2, 3, 4]);
+  });
+
+  it('is kept for one that is about to come, from the newest on', async () => {
+    await offered(1, 2);
+    const hold = feed.hold();
+    await offered(3, 5);
+    expect(told()).toEqual([2, 3, 4, 5]);
+    feed.letGo(hold);
+    await offered(6, 6);
+    expect(told()).toEqual([6]);
+  });
+
+  it('is known as taken in an outage, so that a repeat is told so', async () => {
+    benAt(feed.end + 4);
+    await offered(1, 4);
+    feed.degrade();
+    benAt(feed.end);
+    for (const clientSeq of [1, 3, 4]) {
+      expect(feed.appendLocally(draft(clientSeq), Date.now())?.outcome).toBe('duplicate');
+    }
+    expect(feed.appendLocally(draft(5), Date.now())?.outcome).toBe('appended');
+  });
+
+  it('goes on from the newest in an outage, without a gap', async () => {
+    benAt(feed.end + 4);
+    await offered(1, 4);
+    const place = feed.lastPlace;
+    feed.degrade();
+    // The word of the outage comes next.
+    expect(feed.indexAfter(place)).toBe(feed.end - 1);
+  });
+
+  it('of an outage stays, for the log does not know its places', async () => {
+    feed.degrade();
+    benAt(feed.end);
+    feed.appendLocally(draft(1), Date.now());
+    const place = feed.lastPlace;
+    await feed.restore(async () => true);
+    await offered(2, 4);
+    expect(feed.indexAfter(place)).toBeGreaterThan(0);
+    expect(told()).toEqual([1, 2, 3, 4]);
+  });
+});
+
 describe('a log that comes back as another one', () => {
   const state = (version: number) => ({ version, at: Date.now(), events: [], seats: {}, ended: false });
   const versions = () =>
