@@ -46,6 +46,17 @@ afterAll(async () => {
 /** Documentation's own (RFC 5737), so nobody's; an IP address, for by another name the demo is not served. */
 const ELSEWHERE = '192.0.2.1';
 
+/** Resolves when the page sends a message with `text` in it over a WebSocket. */
+function sent(page: Page, text: string): Promise<void> {
+  return new Promise((resolve) => {
+    page.on('websocket', (socket) => {
+      socket.on('framesent', ({ payload }) => {
+        if (payload.includes(text)) resolve();
+      });
+    });
+  });
+}
+
 interface Options extends BrowserContextOptions {
   readonly where?: Browser;
   /** Before anything is loaded. */
@@ -203,9 +214,12 @@ describe.concurrent('the demo', () => {
     });
 
     it('explains a call that failed: why, and at which step', async () => {
+      // The SDK reports a link when it has failed.
+      const reports: Promise<unknown>[] = [];
       // Of the ways to each other only those through a TURN server may be used, and there is none.
-      const prepare = (page: Page) =>
-        page.addInitScript(() => {
+      const prepare = (page: Page) => {
+        reports.push(sent(page, 'reportCallQuality'));
+        return page.addInitScript(() => {
           const Real = RTCPeerConnection;
           window.RTCPeerConnection = class extends Real {
             constructor(configuration?: RTCConfiguration) {
@@ -216,13 +230,13 @@ describe.concurrent('the demo', () => {
             }
           };
         });
+      };
       // Of whom no other test here wants anything.
       const [ada, eve] = await Promise.all([open('ada', { prepare }), open('eve', { prepare })]);
       await press(ada, 'Call Eve');
       await press(eve, 'Answer');
       await status(ada, 'Connecting to Eve');
-      // As long as the SDK waits before it says that a link has failed.
-      await ada.waitForTimeout(16_000);
+      await Promise.all(reports);
       await press(ada, 'Leave');
       await ended(eve, 'Ada hung up');
       await eve.getByRole('button', { name: 'Recent calls' }).click();

@@ -118,12 +118,14 @@ function checkDelivery({ sessions, sent, appended }: Witnesses, violation: Viola
     const key = `${record.life} ${number}`;
     if (taken.has(key)) violation(`signal ${number} was taken twice`);
     taken.set(key, record);
+    // An instance that took it without the log gave it to the log only when that was back.
+    const takenAt = Math.min(record.step, sent[number - 1]!.acceptedAt ?? Number.POSITIVE_INFINITY);
     for (const recipient of record.recipients) {
       for (const session of sessions) {
         if (session.callId !== record.callId || !isAmong([recipient], session)) continue;
         const later = session.received.some(({ event }) => isAfter(event, record));
         if (session.completed || later) {
-          checkReceived(session, number, record.step, violation);
+          checkReceived(session, number, takenAt, violation);
         }
       }
     }

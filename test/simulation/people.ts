@@ -23,6 +23,7 @@ export class People {
   /** What they undertook, for the counts. */
   readonly deeds = new Map<string, number>();
   readonly #random: Dice;
+  #underWay = 0;
   #ids = 0;
   #members = new Set(MEMBERS);
 
@@ -42,6 +43,11 @@ export class People {
 
   #id(prefix: string): string {
     return `${prefix}-${++this.#ids}`;
+  }
+
+  /** Somebody tries a deed again that had no answer, or waits for one. */
+  get areBusy(): boolean {
+    return this.#underWay > 0;
   }
 
   get #seated(): Device[] {
@@ -71,7 +77,10 @@ export class People {
       nonsense: 7,
     });
     this.deeds.set(deed, (this.deeds.get(deed) ?? 0) + 1);
-    void this.#do(deed);
+    this.#underWay++;
+    void this.#do(deed).finally(() => {
+      this.#underWay--;
+    });
   }
 
   async #do(deed: string): Promise<void> {
@@ -227,7 +236,10 @@ export class People {
     if (!answer || isRefusal(answer)) return;
     const me = answer.call.participants.find(({ userId }) => userId === device.userId);
     // It had left meanwhile, and this is another seat: a client does not go on with what it was.
-    if (me?.joinSeq !== session.joinSeq) session.over = true;
+    if (me?.joinSeq === session.joinSeq) return;
+    session.over = true;
+    // It may be opening its stream just now, which would hold that seat.
+    device.cut(0);
   }
 
   #enter(device: Device, sessionId: string, call: CallView, cursor: string): void {

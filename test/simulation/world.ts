@@ -279,6 +279,7 @@ export class World {
   async unsettled(): Promise<string[]> {
     const problems: string[] = [];
     if (this.server.holder !== null) return ['a transaction is open'];
+    if (this.people.areBusy) return ['somebody is at something'];
     const { postgres } = this.#deps;
     const live = postgres.rows<{ id: string }>("select id from calls where status <> 'ENDED' order by id");
     const calls = (
