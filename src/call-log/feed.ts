@@ -282,6 +282,8 @@ export class CallFeed {
   #trim(): void {
     this.#trimming = undefined;
     const surplus = this.#items.length - FEED_LENGTH;
+    // Taken within the turn.
+    if (surplus <= 0) return;
     for (const item of this.#items.splice(0, surplus)) this.#note(item);
     this.#first += surplus;
     for (const reader of this.#readers) if (reader.index < this.#first) reader.fellBehind();

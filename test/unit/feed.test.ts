@@ -1,6 +1,6 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { LogUnavailable, type SignalDraft } from '../../src/call-log/call-log.ts';
-import { CallFeed, type FeedReader, isLocal } from '../../src/call-log/feed.ts';
+import { CallFeed, FEED_LENGTH, type FeedReader, isLocal } from '../../src/call-log/feed.ts';
 import { MemoryCallLog } from '../../src/call-log/memory.ts';
 
 /** A feed whose log is out of reach for a while: what it may take meanwhile, and what it tells afterwards. */
@@ -193,6 +193,23 @@ describe('what every stream has taken', () => {
     feed.letGo(hold);
     await offered(6, 6);
     expect(told()).toEqual([6]);
+  });
+
+  it('is gone before a burst is cut to length, which then cuts nothing', async () => {
+    const start = feed.end;
+    const entries = await Promise.all(Array.from({ length: FEED_LENGTH + 11 }, (_, n) => appendToLog(n + 1)));
+    const last = entries.pop()!;
+    const ben = { userId: 'ben', joinSeq: 2, index: start, wake() {}, fellBehind: vi.fn() };
+    feed.addReader(ben);
+    for (const entry of entries) feed.offer(entry);
+    // Within the turn of the burst.
+    ben.index = feed.end;
+    feed.offer(last);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(feed.end).toBe(start + FEED_LENGTH + 11);
+    expect(feed.item(feed.end - 1)).toMatchObject({ entry: { seq: last.seq } });
+    expect(feed.item(feed.end)).toBeUndefined();
+    expect(ben.fellBehind).not.toHaveBeenCalled();
   });
 
   it('is known as taken in an outage, so that a repeat is told so', async () => {
