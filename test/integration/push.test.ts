@@ -108,6 +108,8 @@ describe('A ring', () => {
   it('that stops is told after it, each browser its own end', async () => {
     const [ben, cleo] = [await callee(1), await callee(1)];
     const { call, client } = await ring([ben, cleo]);
+    // A ring that is over before it was sent is not sent.
+    await Promise.all([ben, cleo].map(({ browsers }) => browsers[0]!.next('incoming')));
     success(await join(ben.client, call.id, 'b'));
     await cleo.client.mutate(operations.DeclineCall, { callId: call.id });
     await ben.browsers[0]!.next('answered_elsewhere');
@@ -141,6 +143,7 @@ describe('A ring', () => {
     await cleo.client.mutate(operations.MuteConversation, { conversationId });
     const client = await world.client(caller);
     const { call } = success(await initiate(client, { conversationId, calleeIds, sessionId: 'a' }));
+    await dan.browsers[0]!.next('incoming');
     await client.mutate(operations.EndCall, { callId: call.id });
     await dan.browsers[0]!.next('cancelled');
     const all = [ben, cleo, dan].map(({ browsers }) => kinds(browsers[0]!));

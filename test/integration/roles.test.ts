@@ -115,6 +115,8 @@ describe('the role of the instances', () => {
       );
       const stream = events(ada, call.id, 'ada-1');
       await stream.next((event) => event.__typename === 'CallSnapshot');
+      // A ring that is over before it was sent is not sent.
+      await expect.poll(() => receiver.kinds()).toEqual(['call.incoming']);
       success(await join(ben, call.id, 'ben-1'));
       await stream.next((event) => event.__typename === 'ParticipantChanged');
       success((await ben.mutate(operations.LeaveCall, { callId: call.id, sessionId: 'ben-1' })).leaveCall);

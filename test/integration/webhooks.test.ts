@@ -168,6 +168,8 @@ describe('a receiver that fails', () => {
     await leave(ada, hanging, 'ada-1');
     await expect.poll(() => unanswered).toHaveLength(1);
     const next = await call(['cleo']);
+    // A ring that is over before it was sent is not sent.
+    await kinds(next, ['call.incoming']);
     await leave(ada, next, 'ada-1');
     await kinds(next, ['call.incoming', 'call.cancelled', 'call.ended']);
     expect(
