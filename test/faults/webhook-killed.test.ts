@@ -31,12 +31,10 @@ describe('an instance that is killed in the middle of a delivery', () => {
       WEBHOOK_ALLOW_HTTP: 'true',
       WEBHOOK_ALLOW_PRIVATE: 'true',
     };
-    world = await createWorld({ env });
-    const victim = await startInstance({
-      DATABASE_URL: world.databaseUrl,
-      REDIS_URL: world.redis.url,
-      ...env,
-    });
+    // Nobody of it takes notifications: so those of the victim's calls are the victim's.
+    world = await createWorld();
+    const surroundings = { DATABASE_URL: world.databaseUrl, REDIS_URL: world.redis.url, ...env };
+    const victim = await startInstance(surroundings);
     const ada = createClient({ url: victim.url, token: await tokenFor('ada') });
     clients.push(ada);
     const conversationId = await world.conversation(['ada', 'ben', 'cleo']);
@@ -44,12 +42,13 @@ describe('an instance that is killed in the middle of a delivery', () => {
       const input = { conversationId, calleeIds: [callee], sessionId: `ada-${callee}` };
       return success(await initiate(ada, input)).call.id;
     };
-    // It has them: made there, they are taken there, and the receiver does not answer.
+    // It has them, and the receiver does not answer.
     receiver.behave = () => {};
     const [first, second] = [await start('ben'), await start('cleo')];
     await expect.poll(() => receiver.kinds()).toEqual(['call.incoming', 'call.incoming']);
     // Made there too, and still waiting behind it.
     await ada.mutate(operations.InviteToCall, { callId: first, userIds: ['cleo'] });
+    await startInstance(surroundings);
 
     receiver.behave = fine;
     const killedAt = Date.now();
