@@ -288,6 +288,18 @@ export class Sitting {
     return connected && !this.degraded && this.seen.at(-1)?.opening === this.openings.length;
   }
 
+  /** How it stands, for whoever looks for the reason why it is not served. */
+  toString(): string {
+    const { phone, callId, sessionId, openings, degraded } = this;
+    const since = (at: number | undefined) => (at === undefined ? 'never' : `${Date.now() - at} ms ago`);
+    const last = this.seen.at(-1);
+    const heard = last ? `${last.event.__typename} in opening ${last.opening} ${since(last.at)}` : 'nothing';
+    return (
+      `${phone.userId} (${sessionId}) in ${callId} is ${phone.connection.state}${degraded ? ', degraded' : ''}, ` +
+      `heard ${heard}, opened ${openings.length} times, last ${since(openings.at(-1))}, lost its connection ${since(phone.losses.at(-1))}`
+    );
+  }
+
   /** A signal to everybody else, each with a number of its own. */
   signalAll(): Sent[] {
     const { notes, userId } = this.phone;

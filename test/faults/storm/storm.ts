@@ -112,7 +112,10 @@ function liveOf(performances: readonly Performance[]): Sitting[] {
 async function settle(stage: Stage, performances: readonly Performance[], notes: Notes): Promise<void> {
   const until = Date.now() + HEALED;
   const rest = () => Math.max(0, until - Date.now());
-  await eventually(() => liveOf(performances).every(({ served }) => served), rest());
+  const unserved = () => liveOf(performances).filter(({ served }) => !served);
+  await eventually(() => unserved().length === 0, rest()).catch(() => {
+    throw new Error(unserved().map(String).join('; '));
+  });
   const probes = liveOf(performances).flatMap((sitting) => sitting.signalAll());
   const isDone = (id: number) => {
     const { takenAt, refused, sessionId, to, toJoinSeq } = notes.sent.get(id)!;
