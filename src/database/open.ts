@@ -11,6 +11,7 @@ import {
 } from 'kysely';
 import pg from 'pg';
 import type { Tracing } from '../observability/tracing.ts';
+import { Connections } from './connections.ts';
 import { embeddedTemplate } from './embedded-template.ts';
 import { LeaseDriver, type Session } from './lease.ts';
 import { isScript, sessionsOf } from './pg-session.ts';
@@ -57,13 +58,12 @@ async function openPostgres(options: DatabaseOptions, url: string): Promise<Data
   const connection = {
     connectionString: url,
     application_name: 'ringdown',
-    connectionTimeoutMillis: timeoutMs,
     keepAlive: true,
     // A statement is sent without waiting for the answer to the one before; see Session.runAll.
     pipeline: true,
     types: { getTypeParser: typeParser } as pg.CustomTypesConfig,
   };
-  const pool = new pg.Pool({
+  const pooled = {
     ...connection,
     max: poolSize,
     // A connection costs more than its keep: a minute bridges most pauses between calls.
@@ -76,8 +76,8 @@ async function openPostgres(options: DatabaseOptions, url: string): Promise<Data
     // A server in the middle of a statement would not notice that a connection was cut off, and keep its
     // locks (Postgres 14 and later).
     options: '-c client_connection_check_interval=500',
-  });
-  pool.on('error', onError);
+  };
+  const pool = new Connections(pooled, timeoutMs, onError);
   const db = kysely(sessionsOf(pool, timeoutMs), new PostgresAdapter());
   return {
     db,
@@ -85,17 +85,16 @@ async function openPostgres(options: DatabaseOptions, url: string): Promise<Data
     timeoutMs,
     pool,
     async maintain(use) {
-      const single = new pg.Pool({ ...connection, max: 1 });
-      single.on('error', onError);
+      const single = new Connections({ ...connection, max: 1 }, timeoutMs, onError);
       try {
         return await use(kysely(sessionsOf(single, null), new PostgresAdapter()));
       } finally {
-        await single.end();
+        await single.close();
       }
     },
     async close() {
       await db.destroy();
-      if (!pool.ending) await pool.end();
+      await pool.close();
     },
   };
 }

@@ -1,6 +1,6 @@
-import type { Socket } from 'node:net';
 import type { CompiledQuery } from 'kysely';
-import type { Pool, PoolClient, QueryResult } from 'pg';
+import type { PoolClient, QueryResult } from 'pg';
+import { type Connections, hangUp, streamOf } from './connections.ts';
 import { DatabaseTimeout, DatabaseUnavailable, isStalePlan, sqlState } from './failures.ts';
 import type { Session, SessionResult } from './lease.ts';
 
@@ -8,12 +8,12 @@ import type { Session, SessionResult } from './lease.ts';
 const MAX_STATEMENTS = 500;
 
 /**
- * Opens sessions on a pool: with prepared statements, and with a limit on this side too, for a server that
+ * Opens sessions on connections: with prepared statements, and with a limit on this side too, for a server that
  * has gone silent and can't keep its own.
  *
  * @param limitMs milliseconds a statement may take; null for no limit
  */
-export function sessionsOf(pool: Pool, limitMs: number | null): () => Promise<Session> {
+export function sessionsOf(connections: Connections, limitMs: number | null): () => Promise<Session> {
   const names = new Map<string, string>();
   /** The server plans a named statement once a connection, and pg sends its text once. */
   const nameOf = (query: CompiledQuery): string | undefined => {
@@ -25,21 +25,11 @@ export function sessionsOf(pool: Pool, limitMs: number | null): () => Promise<Se
     }
     return name;
   };
-  return async () => {
-    try {
-      return new PgSession(await pool.connect(), nameOf, limitMs);
-    } catch (error) {
-      // pg tells its time-outs from other failures by their messages alone.
-      const late = error instanceof Error && /timeout/.test(error.message);
-      const message = 'No connection to the database';
-      throw late
-        ? new DatabaseTimeout(`${message} in time`, { cause: error })
-        : new DatabaseUnavailable(message, { cause: error });
-    }
-  };
+  return async () => new PgSession(connections, await connections.acquire(), nameOf, limitMs);
 }
 
 class PgSession implements Session {
+  readonly #connections: Connections;
   readonly #client: PoolClient;
   readonly #nameOf: (query: CompiledQuery) => string | undefined;
   readonly #limitMs: number | null;
@@ -51,10 +41,12 @@ class PgSession implements Session {
   };
 
   constructor(
+    connections: Connections,
     client: PoolClient,
     nameOf: (query: CompiledQuery) => string | undefined,
     limitMs: number | null,
   ) {
+    this.#connections = connections;
     this.#client = client;
     this.#nameOf = nameOf;
     this.#limitMs = limitMs;
@@ -112,8 +104,7 @@ class PgSession implements Session {
 
   release(dirty: boolean): void {
     this.#client.off('error', this.#onError);
-    this.#client.release(dirty || this.#stale || this.#lost !== null);
-    // pg would take its leave politely and wait for a server that may never answer.
+    this.#connections.release(this.#client, dirty || this.#stale || this.#lost !== null);
     if (dirty) hangUp(this.#client);
   }
 }
@@ -121,12 +112,4 @@ class PgSession implements Session {
 /** A script may hold several statements, and goes by the simple protocol: it can't be prepared. */
 export function isScript(query: CompiledQuery): boolean {
   return query.parameters.length === 0 && query.query.kind === 'RawNode';
-}
-
-function hangUp(client: PoolClient): void {
-  streamOf(client).destroy();
-}
-
-function streamOf(client: PoolClient): Socket {
-  return (client as unknown as { connection: { stream: Socket } }).connection.stream;
 }
