@@ -160,7 +160,7 @@ export class Connection extends Emitter<ConnectionEvents> {
     let stop = () => {};
     const begin = () => {
       if (over) return;
-      stop = client.subscribe<Data>(payload, {
+      const leave = client.subscribe<Data>(payload, {
         next: ({ data, errors }) => {
           if (over) return;
           if (errors && errors.length > 0) end(errorOf(errors));
@@ -169,6 +169,10 @@ export class Connection extends Emitter<ConnectionEvents> {
         error: (cause) => end(errorOf(cause)),
         complete: () => end(null),
       });
+      // Not within an event: Node's WebSocket tells of all that came in one piece at once, and graphql-ws counts an
+      // operation out twice that is left just before its `complete`. Later it takes the socket for one that nobody
+      // needs, closes it, and does not open it again.
+      stop = () => queueMicrotask(leave);
     };
     this.#open.add(end);
     if (this.#socket && this.#socket.readyState >= WebSocket.CLOSING) this.#held ??= [];

@@ -22,7 +22,10 @@ export class Emitter<Events extends object> {
       try {
         listener(event);
       } catch (error) {
-        reportError(error);
+        // As `reportError` does, which Node does not have.
+        queueMicrotask(() => {
+          throw error;
+        });
       }
     }
   }

@@ -60,6 +60,26 @@ describe('a connection', () => {
     await expect(request).rejects.toMatchObject({ code: 'BAD_USER_INPUT' });
   });
 
+  it('stays open, and is opened again, after what was refused or left in the event before its end', async () => {
+    const { connection, states } = connect(() => tokenFor('ada'));
+    await viewer(connection);
+    const sockets = proxy.connections;
+    await expect(connection.request(GetCallDocument, {} as never)).rejects.toThrow(RequestError);
+    await new Promise<void>((resolve, reject) => {
+      const stop = connection.subscribe(ActiveCallsDocument, () => ({}), {
+        next: () => {
+          stop();
+          resolve();
+        },
+        over: reject,
+      });
+    });
+    expect(await viewer(connection)).toBe('ada');
+    expect({ states, sockets: proxy.connections }).toEqual({ states: ['connecting', 'connected'], sockets });
+    proxy.cut();
+    await vi.waitFor(() => expect(states.slice(2)).toEqual(['reconnecting', 'connected']), 5_000);
+  });
+
   it('comes back after a cut, with a new token', async () => {
     const token = vi.fn(() => tokenFor('ada'));
     const { connection, states } = connect(token);
@@ -68,6 +88,30 @@ describe('a connection', () => {
     await vi.waitFor(() => expect(states.slice(2)).toEqual(['reconnecting', 'connected']), 5_000);
     expect(await viewer(connection)).toBe('ada');
     expect(token).toHaveBeenCalledTimes(2);
+  });
+
+  it('comes back after a cut also where a listener of the page throws, whose error is the page’s', async () => {
+    const { connection, states } = connect(() => tokenFor('ada'));
+    await viewer(connection);
+    const thrown: unknown[] = [];
+    const { queueMicrotask } = globalThis;
+    vi.stubGlobal('queueMicrotask', (task: () => void) =>
+      queueMicrotask(() => {
+        try {
+          task();
+        } catch (error) {
+          thrown.push(error);
+        }
+      }),
+    );
+    const error = new Error('of the page');
+    const unlisten = connection.on('state', () => {
+      throw error;
+    });
+    proxy.cut();
+    await vi.waitFor(() => expect(states.slice(2)).toEqual(['reconnecting', 'connected']), 5_000);
+    unlisten();
+    expect(thrown).toEqual([error, error]);
   });
 
   it('answers a request that was made while the server was out of reach', async () => {
