@@ -20,24 +20,34 @@ export async function writeCounts(db: Db, tally: SignalTally, all = false): Prom
 
 /**
  * The ids of those that are written. Those of a call that somebody else is changing are not: a batch that waited for
- * one call would hold up the commands of all its others meanwhile. Ages become instants of the database's clock.
+ * one call would hold up the commands of all its others meanwhile. Ages become instants of the database's clock; the
+ * way there makes them later than they are, but no signal was taken after its call's end.
  */
 async function write(db: Db, stretches: readonly Stretch[]): Promise<Set<string>> {
   const callIds = stretches.map(({ callId }) => callId);
   const { rows } = await sql<{ stretch: string }>`
     with here as (
-      select id from calls where id = any(${callIds}::uuid[]) for key share skip locked
+      select id, ended_at from calls where id = any(${callIds}::uuid[]) for key share skip locked
     )
     insert into call_signal_counts (call_id, stretch, started_at, counts)
     select given.call_id, given.stretch,
-      date_trunc('milliseconds', clock_timestamp()) - given.age * interval '1 millisecond', given.counts
+      date_trunc('milliseconds', least(
+        clock_timestamp() - given.age * interval '1 millisecond',
+        here.ended_at - (given.lasted + 1) * interval '1 millisecond'
+      )), given.counts
     from unnest(
       ${callIds}::uuid[],
       ${stretches.map(({ id }) => id)}::uuid[],
       ${stretches.map(({ ageMs }) => ageMs)}::int8[],
+      ${stretches.map(lasted)}::int8[],
       ${stretches.map(({ counts }) => JSON.stringify(counts))}::jsonb[]
-    ) as given (call_id, stretch, age, counts) join here on here.id = given.call_id
+    ) as given (call_id, stretch, age, lasted, counts) join here on here.id = given.call_id
     on conflict (call_id, stretch) do update set counts = excluded.counts
     returning stretch`.execute(db);
   return new Set(rows.map(({ stretch }) => stretch));
+}
+
+/** Milliseconds until its last signal. */
+function lasted({ counts }: Stretch): number {
+  return counts.reduce((most, { lastMs }) => Math.max(most, lastMs), 0);
 }

@@ -1,5 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { writeCounts } from '../../src/timeline/signal-counts.repository.ts';
+import { SignalTally } from '../../src/timeline/signal-tally.ts';
 import { Callers, numbered, RENEGOTIATE } from '../support/callers.ts';
 import type { Client } from '../support/client.ts';
 import type { LinkQualityInput, ReportCallQualityInput } from '../support/generated/graphql.ts';
@@ -175,6 +178,23 @@ describe('A timeline', () => {
     expect(kinds.indexOf('CANDIDATES')).toBeGreaterThan(kinds.indexOf('ANSWERED'));
     expect(kinds.at(-1)).toBe('ENDED');
     expect(entries.map(({ at }) => at)).toEqual(entries.map(({ at }) => at).sort());
+  });
+
+  it('has the signals of a call before its end, however late their counts come to the database', async () => {
+    const { callId, peers } = await callers.call(2);
+    const [ada, ben] = peers as [(typeof peers)[0], (typeof peers)[0]];
+    await leave(ada.client, callId, ada.sessionId);
+    // Their clock stands: all the time since is the way to the database.
+    const tally = new SignalTally(() => 0, randomUUID);
+    for (const at of [0, 40]) tally.count(callId, 'Renegotiate', ada.userId, null, at);
+    tally.callEnded(callId);
+    await writeCounts(world.database.db, tally);
+    const entries = await record(ben.client, callId);
+    const of = (wanted: string) => entries.find(({ kind }) => kind === wanted);
+    expect(entries.at(-1)?.kind).toBe('ENDED');
+    expect(Date.parse(of('RENEGOTIATIONS')!.until as string)).toBeLessThan(
+      Date.parse(of('ENDED')!.at as string),
+    );
   });
 
   it('is read in pages that have each entry once', async () => {
