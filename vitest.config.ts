@@ -46,6 +46,8 @@ export default defineConfig({
         testTimeout: timeout,
         hookTimeout: 60_000,
         maxWorkers: workers,
+        // A new process for each file would load the server again and again. The later rounds have few files.
+        isolate: round > 1,
         sequence: { groupOrder: round },
       },
     })),
