@@ -33,6 +33,8 @@ export type FeedItem =
   | {
       readonly kind: 'entry';
       readonly entry: Entry;
+      /** The entry's own, but for one of the log that is told within a local epoch. */
+      readonly place: Position;
       /** Made once for all streams; null of a signal, which is for one of them as a rule. */
       readonly events: readonly CallEvent[] | null;
       /** Milliseconds since the epoch; 0 for an entry that is part of no trace. */
@@ -199,7 +201,7 @@ export class CallFeed {
    */
   indexAfter(place: Position): number {
     for (let i = this.#items.length - 1; i >= 0; i--) {
-      const { seq, token } = placeOf(this.#items[i] as FeedItem);
+      const { seq, token } = (this.#items[i] as FeedItem).place;
       if (seq === place.seq && token === place.token) return this.#first + i + 1;
     }
     return -1;
@@ -241,11 +243,15 @@ export class CallFeed {
   }
 
   #push(entry: Entry): void {
+    // Read from the log before the epoch's own signals are in it: whoever came back elsewhere with its place there
+    // would get those a second time.
+    const place = this.#mode === 'local' && !isLocal(entry) ? this.#localPlace() : entry;
     // First what may fail: an entry that can't be told has not been taken.
-    const events = entry.kind === 'signal' ? null : eventsOf(this.callId, entry);
-    this.#lastPlace = { seq: entry.seq, token: entry.token };
+    const events = entry.kind === 'signal' ? null : eventsOf(this.callId, entry, place);
+    this.#lastPlace = { seq: place.seq, token: place.token };
     if (entry.kind === 'state') this.#learn(entry.state);
-    this.#add({ kind: 'entry', entry, events, cameAt: traceOf(entry) === undefined ? 0 : Date.now() });
+    const cameAt = traceOf(entry) === undefined ? 0 : Date.now();
+    this.#add({ kind: 'entry', entry, place, events, cameAt });
   }
 
   #learn(state: StateRecord): void {
@@ -272,7 +278,7 @@ export class CallFeed {
     let taken = this.end - 1;
     for (const { index } of this.#readers) if (index < taken) taken = index;
     for (const { index } of this.#holds) if (index < taken) taken = index;
-    while (this.#first < taken && !isLocal(placeOf(this.#items[0] as FeedItem))) {
+    while (this.#first < taken && !isLocal((this.#items[0] as FeedItem).place)) {
       this.#note(this.#items.shift() as FeedItem);
       this.#first++;
     }
@@ -604,10 +610,6 @@ export class CallFeed {
   }
 }
 
-function placeOf(item: FeedItem): Position {
-  return item.kind === 'entry' ? item.entry : item.place;
-}
-
 function nameOf(draft: Pick<SignalDraft, 'from' | 'sessionId' | 'clientSeq'>): string {
   return `${draft.clientSeq}:${sessionOf(draft)}`;
 }
@@ -623,8 +625,8 @@ class ReceivedSignal implements Extract<CallEvent, { __typename: 'SignalReceived
   readonly to: string | null;
   readonly signalJson: string;
 
-  constructor(callId: string, entry: Entry, { from, fromJoinSeq, to, json }: SignalRecord) {
-    this.cursor = encodeCursor(entry);
+  constructor(callId: string, entry: Entry, place: Position, { from, fromJoinSeq, to, json }: SignalRecord) {
+    this.cursor = encodeCursor(place);
     this.callId = callId;
     this.at = entry.at;
     this.from = from;
@@ -638,10 +640,10 @@ class ReceivedSignal implements Extract<CallEvent, { __typename: 'SignalReceived
   }
 }
 
-/** An entry as participants see it. */
-export function eventsOf(callId: string, entry: Entry): readonly CallEvent[] {
+/** An entry as participants see it, at this place. */
+export function eventsOf(callId: string, entry: Entry, place: Position): readonly CallEvent[] {
   if (entry.kind === 'origin') return [];
-  const place = { cursor: encodeCursor(entry), callId, at: entry.at };
-  if (entry.kind === 'state') return entry.state.events.map((event) => ({ ...event, ...place }));
-  return [new ReceivedSignal(callId, entry, entry.signal)];
+  if (entry.kind === 'signal') return [new ReceivedSignal(callId, entry, place, entry.signal)];
+  const common = { cursor: encodeCursor(place), callId, at: entry.at };
+  return entry.state.events.map((event) => ({ ...event, ...common }));
 }

@@ -200,7 +200,7 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     const item = feed.item(this.#next);
     if (item === null) this.fellBehind();
     if (item === null || item === undefined) return false;
-    if (item.kind === 'entry') this.#takeEntry(item.entry, item.events, item.cameAt);
+    if (item.kind === 'entry') this.#takeEntry(item.entry, item.place, item.events, item.cameAt);
     else if (item.kind === 'degraded') this.#ready.push(degraded(feed.callId, item.place, Date.now()));
     else return false;
     this.#next++;
@@ -256,7 +256,7 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     for (const entry of page.slice(1)) {
       // What the log has and the feed not yet comes through the feed.
       if (entry.seq > feed.logPosition.seq) break;
-      this.#takeEntry(entry, null, cameAt);
+      this.#takeEntry(entry, entry, null, cameAt);
       last = entry;
     }
     if (!this.#continueFrom(last)) await this.#startOver();
@@ -294,12 +294,12 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     this.#tell(call, now, cursor, item.kind === 'restored' && item.recovered);
   }
 
-  #takeEntry(entry: Entry, known: readonly CallEvent[] | null, cameAt: number): void {
+  #takeEntry(entry: Entry, place: Position, known: readonly CallEvent[] | null, cameAt: number): void {
     if (this.#finished) return;
     if (entry.kind === 'signal') {
       if (!this.#isMine(entry.signal)) return;
       if (entry.signal.to === null && this.#beforeSeat && !isLocal(entry)) return;
-      this.#ready.push(...(known ?? eventsOf(this.#deps.feed.callId, entry)));
+      this.#ready.push(...(known ?? eventsOf(this.#deps.feed.callId, entry, place)));
       this.#deps.onDelivered?.(entry, cameAt);
       return;
     }
@@ -310,7 +310,7 @@ export class CallStream implements AsyncIterableIterator<CallEvent>, FeedReader 
     if (holder?.joinSeq === this.joinSeq && !isLocal(entry)) this.#beforeSeat = false;
     if (entry.state.version <= this.#version) return;
     this.#version = entry.state.version;
-    this.#ready.push(...(known ?? eventsOf(this.#deps.feed.callId, entry)));
+    this.#ready.push(...(known ?? eventsOf(this.#deps.feed.callId, entry, place)));
     this.#deps.onDelivered?.(entry, cameAt);
     const mine = holder === undefined || holder?.joinSeq === this.joinSeq;
     if (!mine) this.#finish();

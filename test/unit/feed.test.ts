@@ -77,6 +77,32 @@ describe('a signal between two seats of this instance, while the log is out of r
     expect(told()).toEqual([1, 2]);
   });
 
+  it('is followed by no place of the log before the log has it, or whoever comes back elsewhere gets it twice', async () => {
+    feed.degrade();
+    const ben = benAt(feed.end);
+    feed.appendLocally(draft(1), Date.now());
+    // By way of another instance, and read on the way back.
+    const seats = { cleo: { joinSeq: 3, sessionId: 'cleo' } };
+    const state = { version: 2, at: Date.now(), ended: false, seats, events: [] };
+    await log.appendState(CALL, state, Date.now() + 60_000);
+    const items = () =>
+      Array.from({ length: feed.end }, (_, index) => feed.item(index)!).filter(
+        (item) => item.kind === 'entry',
+      );
+    vi.spyOn(log, 'appendSignal').mockRejectedValueOnce(new LogUnavailable('Lost again'));
+    await feed.restore(async () => true);
+    expect(items().map(({ entry }) => entry.kind)).toEqual(['signal', 'state']);
+    expect(items().every(({ place }) => isLocal(place))).toBe(true);
+    expect(feed.indexAfter(items()[1]!.place)).toBe(feed.end);
+    // Back at last: what is told from here on stands behind it.
+    await feed.restore(async () => true);
+    feed.removeReader(ben);
+    const restored = feed.item(feed.end - 1)!;
+    expect(restored).toMatchObject({ kind: 'restored', recovered: true, place: feed.logPosition });
+    const has = (await log.read(CALL, 0, 10)).find(({ kind }) => kind === 'signal')!;
+    expect(restored.place.seq).toBeGreaterThanOrEqual(has.seq);
+  });
+
   it('is refused while the recipient’s stream has not heard of the outage', () => {
     const ben = benAt(feed.end);
     feed.degrade();
