@@ -13,7 +13,7 @@ import { LIMITS } from './stage.ts';
 /** Milliseconds past its deadline that anything may live. */
 const LATE = 5_000;
 
-/** The times in which something was wrong with the database, in milliseconds; then deadlines wait. */
+/** The times in which something was wrong with the database or nobody ran, in milliseconds; then deadlines wait. */
 export interface Outage {
   readonly from: number;
   readonly to: number;

@@ -65,7 +65,8 @@ export async function run(stage: Stage, plan: Plan): Promise<Report> {
     await Promise.all(performances.map((performance) => performance.goHome()));
     for (const performance of performances) performance.close();
     const histories = await over(stage, prefix);
-    const outages = faults.filter(({ fault }) => /postgres|commit/.test(fault.kind)) satisfies Outage[];
+    const outages: Outage[] = faults.filter(({ fault }) => /postgres|commit/.test(fault.kind));
+    outages.push(...whileNobodyRan(faults, stage.instances.length));
     violations.push(...judge(notes, histories, outages), ...(await leftBehind(stage)));
     return {
       seed: plan.seed,
@@ -102,6 +103,20 @@ async function goWrong(stage: Stage, plan: Plan): Promise<{ fault: Fault; from: 
     after(plan.lengthMs),
   ]);
   return done;
+}
+
+/** When all instances were down at once, as on a slow machine, where each needs long to start: nobody is there to act. */
+function whileNobodyRan(faults: Report['faults'], count: number): Outage[] {
+  const downs = faults.filter(({ fault }) => fault.kind === 'killed' || fault.kind === 'restarted');
+  return downs.flatMap(({ from }) => {
+    const upAgain = Array.from({ length: count }, (_, index) =>
+      downs
+        .filter((down) => down.fault.instance === index && down.from <= from && from < down.to)
+        .reduce((latest, { to }) => Math.max(latest, to), 0),
+    );
+    const to = Math.min(...upAgain);
+    return to > 0 ? [{ from, to }] : [];
+  });
 }
 
 function liveOf(performances: readonly Performance[]): Sitting[] {
