@@ -25,7 +25,7 @@ const ADAPTERS = [
   '^src/call-log/(redis|memory)[^/]*\\.ts$',
   '^src/rate-limits/flexible-[^/]*\\.ts$',
   '^src/ice-servers/stun-socket\\.ts$',
-  '^src/database/(open|pg-session)\\.ts$',
+  '^src/database/(connections|open|pg-session)\\.ts$',
   '^src/notifications/(outside-post|pg-boss-queue)\\.ts$',
   '^src/observability/(otel-tracing|traced-log)\\.ts$',
 ];

@@ -33,10 +33,11 @@ export class Connections {
   readonly #most: number;
   readonly #patienceMs: number;
   readonly #waiting = new Set<Waiter>();
-  /** Those that are to connect, and those that have not yet. */
+  /** Not connected yet: pg-pool would wait for them at its end. */
   readonly #connecting = new Set<pg.Client>();
   /** Idle connections that are on their way here. */
   #taking = 0;
+  /** Those under way. */
   readonly #attempts = new Set<{ slow: boolean }>();
   /** Why the last attempt failed, where none has succeeded since. */
   #failure: Error | undefined;
@@ -228,6 +229,7 @@ export function hangUp(client: pg.ClientBase): void {
   streamOf(client).destroy();
 }
 
+/** Its socket, which pg does not show. */
 export function streamOf(client: pg.ClientBase): Socket {
   return (client as unknown as { connection: { stream: Socket } }).connection.stream;
 }
