@@ -354,7 +354,8 @@ function heardToTheEnd(sitting: Sitting, sent: Sent): boolean {
   if (!last || sitting.lost === 'closed') return false;
   const ended = last.event.__typename === 'CallEnded' || isFinal(last.event, sitting);
   const first = sitting.seen.find(({ opening }) => opening === last.opening);
-  // The database is ahead of the log: by a snapshot a stream may learn of its end before what came before it.
-  if (sitting.seen.at(-2)?.event.__typename === 'CallSnapshot') return false;
+  // The database is ahead of the log: by a snapshot, or by the one word that is left of a call that is over when the
+  // stream opens, it may learn of its end before what came before it.
+  if (first === last || sitting.seen.at(-2)?.event.__typename === 'CallSnapshot') return false;
   return ended && first !== undefined && first.at < sent.sentAt;
 }
