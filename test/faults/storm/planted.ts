@@ -41,9 +41,4 @@ export const PLANTED: readonly Planted[] = [
     file: 'src/call-log/redis-scripts.ts',
     edits: [['if taken == clientSeq then return', 'if false then return']],
   },
-  {
-    name: 'a gap that nobody looks for',
-    file: 'src/call-log/feed.ts',
-    edits: [["if (this.#mode === 'live') this.#waitForGap();\n  }\n\n  #drain", '}\n\n  #drain']],
-  },
 ];
